@@ -1,0 +1,1 @@
+"""The vector index: one protocol, two engines (Qdrant server, embedded Qdrant Edge)."""

@@ -1,0 +1,1 @@
+"""Servers as child processes for demo and tests: Apache Kafka, an S3 server."""

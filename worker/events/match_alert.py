@@ -1,0 +1,81 @@
+"""`match-alert` v1: the arrival is, or may be, an article of the catalogue. For the inventory system and a person's eyes."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field
+
+from worker.events.common import (
+    Attributes,
+    DecisionKind,
+    Event,
+    Identifier,
+    Model,
+    ModelFingerprint,
+    PhotoLocation,
+    Timings,
+)
+
+# Paper 1 (Yam 2018) wished for the ten best, for people to look at.
+MAX_CANDIDATES = 10
+
+
+class MatchedPhoto(Model):
+    """The pair of photos on which a candidate's similarity rests."""
+
+    arrival_view: str = Field(description="View of the arrival's photo.")
+    arrival_key: str = Field(description="Key of the arrival's photo.")
+    article_view: str = Field(description="View of the article's photo.")
+    article_location: str = Field(description="Where the article's photo lies, as s3://bucket/key or a local path.")
+
+
+class AlertCandidate(Model):
+    """An article the arrival may be."""
+
+    rank: int = Field(ge=1, le=MAX_CANDIDATES)
+    article_id: Identifier
+    similarity: float = Field(ge=-1.0, le=1.0, description="Cosine similarity of the best pair of photos.")
+    probability: float = Field(ge=0.0, le=1.0, description="Calibrated probability that the arrival is this article.")
+    margin: float | None = Field(description="Similarity minus that of the next candidate; null for the last.")
+    matched_photo: MatchedPhoto
+    attributes: Attributes = Field(default_factory=Attributes)
+    pending: bool = Field(default=False, description="True if this is a twin in flight, not yet settled in the catalogue.")
+
+
+class StoredPicture(Model):
+    """A picture the worker stored for people: the crop it embedded, and the mask laid over the photo."""
+
+    view: str
+    crop: str | None = Field(default=None, description="s3:// location of the crop.")
+    overlay: str | None = Field(default=None, description="s3:// location of the mask overlay.")
+
+
+class Explanation(Model):
+    """Why the decision was made, in a sentence for people and in numbers for programs."""
+
+    reason: str = Field(description="One sentence.")
+    duplicate_threshold: float
+    review_threshold: float
+    best_similarity: float | None = Field(default=None, description="Of the best candidate; null if there was none.")
+    flags: tuple[str, ...] = Field(default=(), description="What a person should know: twin-in-flight, photo-blurred, ...")
+
+
+class MatchAlert(Event):
+    """The arrival is (duplicate) or may be (review) an article already in the catalogue. Key: `arrival_id`."""
+
+    EVENT_NAME: ClassVar[str] = "match-alert"
+    EVENT_VERSION: ClassVar[int] = 1
+
+    event_id: UUID = Field(description="Derived from the arrival's id (UUIDv5): a replay carries the same id.")
+    arrival_id: Identifier
+    decision: Literal[DecisionKind.DUPLICATE, DecisionKind.REVIEW]
+    photographed_at: AwareDatetime
+    photos: tuple[PhotoLocation, ...]
+    attributes: Attributes = Field(default_factory=Attributes)
+    candidates: tuple[AlertCandidate, ...] = Field(max_length=MAX_CANDIDATES, description="Best first, up to ten.")
+    explanation: Explanation
+    pictures: tuple[StoredPicture, ...] = Field(default=(), description="One for each photo, where storing is on.")
+    models: ModelFingerprint
+    timings: Timings

@@ -1,0 +1,1 @@
+"""From candidates to a decision: fusing photos, thresholds, the race protocol, the explanation."""

@@ -1,0 +1,1 @@
+"""What the platform team sees: metrics, logs, traces, health; and deadlines."""

@@ -1,0 +1,1 @@
+"""Arrivals on demand: drawn garments, phone shots, load, faults, and the truth to score against."""

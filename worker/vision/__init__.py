@@ -1,0 +1,1 @@
+"""Models: registry, ONNX Runtime sessions, segmenters, embedders, batching, providers. Knows no Kafka."""
