@@ -1,0 +1,7 @@
+"""Plugins of the whole suite: a line for each kind of server."""
+
+from __future__ import annotations
+
+pytest_plugins = [
+    "tests.infra.s3_fixtures",
+]
