@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from worker.events.common import (
     Attributes,
     DecisionKind,
     Event,
     Identifier,
+    Instant,
     Model,
     ModelFingerprint,
     PhotoLocation,
@@ -44,7 +45,7 @@ class CatalogueInsert(Event):
     arrival_id: Identifier
     article_id: Identifier = Field(description="Id of the article to create, derived from the arrival's id.")
     decision: Literal[DecisionKind.NEW] = DecisionKind.NEW
-    photographed_at: AwareDatetime
+    photographed_at: Instant
     photos: tuple[PhotoLocation, ...]
     attributes: Attributes = Field(default_factory=Attributes)
     embedding: EmbeddingReference

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar
 from uuid import UUID, uuid5
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from worker.events.places import check_bucket, check_key
 
 # Namespace of every id the worker derives (UUIDv5). Chosen once at random; changing it would make replays look new.
 ID_NAMESPACE = UUID("7c0a4b52-5f0e-4d53-9a39-0b6d2f5e8c11")
@@ -17,10 +20,43 @@ ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@+=-]{0,127}$"
 Identifier = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 
 # S3's own limits: bucket names 3..63, keys 1..1024 bytes of UTF-8.
-BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
-ObjectKey = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"), AfterValidator(check_bucket)]
+ObjectKey = Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(check_key)]
 View = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
-ShortText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+# Free text that ends up in logs and on pages: no control characters.
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\u0000-\u001f\u007f]+$")]
+
+# RFC 3339 with an offset. pydantic alone would also read "1700000000" as a time.
+INSTANT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+_INSTANT = re.compile(INSTANT_PATTERN)
+# Years outside cannot be moved between time zones without leaving what datetime holds, and no photo was taken then.
+FIRST_YEAR, LAST_YEAR = 1970, 9998
+
+
+def _rfc3339(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if _INSTANT.fullmatch(value):
+        try:
+            return datetime.fromisoformat(value.upper())
+        except ValueError:
+            pass  # the digits are no date, time or offset
+    raise ValueError("must be an RFC 3339 time with offset, as in 2026-11-21T10:00:00Z")
+
+
+def _in_utc(value: datetime) -> datetime:
+    if not FIRST_YEAR <= value.year <= LAST_YEAR:
+        raise ValueError(f"must lie between the years {FIRST_YEAR} and {LAST_YEAR}")
+    return value.astimezone(UTC)
+
+
+# A moment, read with any offset and kept in UTC.
+Instant = Annotated[
+    AwareDatetime,
+    BeforeValidator(_rfc3339),
+    AfterValidator(_in_utc),
+    Field(json_schema_extra={"pattern": INSTANT_PATTERN}),
+]
 
 
 def derived_id(*parts: str) -> UUID:
@@ -53,6 +89,11 @@ class Event(Model):
     def schema_name(cls) -> str:
         """The schema's file name, as in ``match-alert.v1.json``."""
         return f"{cls.EVENT_NAME}.v{cls.EVENT_VERSION}.json"
+
+    @classmethod
+    def schema_urn(cls) -> str:
+        """The schema's `$id` and the CloudEvents `dataschema`, as in ``urn:intake:schema:match-alert:v1``."""
+        return f"urn:intake:schema:{cls.EVENT_NAME}:v{cls.EVENT_VERSION}"
 
 
 class DecisionKind(StrEnum):
@@ -105,4 +146,4 @@ class Timings(Model):
         default_factory=dict, description="Stage name to milliseconds (a batch's time, not a share)."
     )
     event_to_decision_ms: float | None = Field(default=None, description="From the event's own time to the decision.")
-    decided_at: datetime = Field(description="When the decision was made (UTC).")
+    decided_at: Instant = Field(description="When the decision was made (UTC).")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from worker.errors import Reason
-from worker.events.common import Event, Model
+from worker.events.common import Event, Instant, Model
 
 
 class RecordSource(Model):
@@ -39,7 +39,7 @@ class DeadLetter(Event):
     message: str = Field(max_length=4096, description="What is wrong and what to do, for people.")
     stage: str = Field(description="Stage that refused it: parse, fetch, decode, segment, embed, search, match, settle.")
     attempts: int = Field(ge=1)
-    failed_at: AwareDatetime
+    failed_at: Instant
     worker: str = Field(description="Version and instance of the worker.")
     traceparent: str | None = None
     source: RecordSource

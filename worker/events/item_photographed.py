@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
-from worker.events.common import Attributes, Event, Identifier, PhotoLocation
+from worker.events.common import Attributes, Event, Identifier, Instant, PhotoLocation
 
 # A phone app sends a handful; more is a mistake that would hold up a whole batch.
 MAX_PHOTOS = 16
@@ -20,7 +20,7 @@ class ItemPhotographed(Event):
     EVENT_VERSION: ClassVar[int] = 1
 
     arrival_id: Identifier = Field(description="Identifies the arrival; the same id with the same body is a replay.")
-    photographed_at: AwareDatetime = Field(description="When the photo was taken, with time zone.")
+    photographed_at: Instant = Field(description="When the photo was taken, with time zone.")
     photos: tuple[PhotoLocation, ...] = Field(min_length=1, max_length=MAX_PHOTOS, description="The arrival's photos, 1 to 16.")
     attributes: Attributes = Field(default_factory=Attributes, description="What is known about the garment.")
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from worker.events.common import (
     Attributes,
     DecisionKind,
     Event,
     Identifier,
+    Instant,
     Model,
     ModelFingerprint,
     PhotoLocation,
@@ -71,7 +72,7 @@ class MatchAlert(Event):
     event_id: UUID = Field(description="Derived from the arrival's id (UUIDv5): a replay carries the same id.")
     arrival_id: Identifier
     decision: Literal[DecisionKind.DUPLICATE, DecisionKind.REVIEW]
-    photographed_at: AwareDatetime
+    photographed_at: Instant
     photos: tuple[PhotoLocation, ...]
     attributes: Attributes = Field(default_factory=Attributes)
     candidates: tuple[AlertCandidate, ...] = Field(max_length=MAX_CANDIDATES, description="Best first, up to ten.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
-from worker.events.common import Event, Identifier, ShortText
+from worker.events.common import Event, Identifier, Instant, ShortText
 
 
 class MatchDecision(Event):
@@ -22,7 +22,7 @@ class MatchDecision(Event):
     verdict: Literal["confirm", "reject"]
     article_id: Identifier | None = Field(default=None, description="The article it is; required to confirm.")
     decided_by: ShortText | None = None
-    decided_at: AwareDatetime
+    decided_at: Instant
 
     @model_validator(mode="after")
     def _confirm_names_an_article(self) -> MatchDecision:
