@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 pytest_plugins = [
+    "tests.infra.kafka_fixtures",
     "tests.infra.s3_fixtures",
 ]

@@ -1,0 +1,137 @@
+"""Apache Kafka for tests: one broker a run, or the one named by the environment; topics and group names that no other test uses."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient, NewTopic
+
+from worker.embedded.kafka import EmbeddedKafka
+
+# Transactions of killed workers are aborted at once after their timeout, not up to ten seconds later: tests wait for it.
+FAST_ABORTS = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "500"}
+WAIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A record as a reader sees it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaServer:
+    """A broker for tests, with the few operations tests need."""
+
+    bootstrap_servers: str
+
+    @contextlib.contextmanager
+    def admin(self) -> Iterator[KafkaAdminClient]:
+        """An admin client."""
+        client = KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def create_topic(self, name: str | None = None, *, partitions: int = 1, configs: Mapping[str, str] | None = None) -> str:
+        """Create a topic (a unique name if none is given) and wait until it has its leaders; returns its name."""
+        topic = name or unique("topic")
+        with self.admin() as admin:
+            admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=dict(configs or {}))])
+            wait_until(lambda: len(self._partitions(admin, topic)) == partitions, f"topic {topic}")
+        return topic
+
+    @staticmethod
+    def _partitions(admin: KafkaAdminClient, topic: str) -> list[object]:
+        described = admin.describe_topics([topic])
+        return [part for each in described for part in each["partitions"] if part["leader_id"] >= 0]
+
+    def send(
+        self,
+        topic: str,
+        records: Sequence[tuple[bytes | None, bytes | None]],
+        *,
+        partition: int | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> None:
+        """Publish (key, value) pairs and wait for them."""
+        producer = KafkaProducer(bootstrap_servers=self.bootstrap_servers, linger_ms=5, max_request_size=10_000_000)
+        futures = [
+            producer.send(topic, key=key, value=value, partition=partition, headers=list(headers)) for key, value in records
+        ]
+        producer.flush(timeout=WAIT_S)
+        for future in futures:
+            future.get(timeout=WAIT_S)
+        producer.close()
+
+    def read(self, *topics: str, isolation: str = "read_committed") -> list[Message]:
+        """Everything in `topics` from the beginning to the end offsets of this moment, as a reader of `isolation` sees it."""
+        consumer = KafkaConsumer(
+            bootstrap_servers=self.bootstrap_servers,
+            isolation_level=isolation,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=20_000_000,
+        )
+        try:
+            partitions = [
+                TopicPartition(topic, number) for topic in topics for number in consumer.partitions_for_topic(topic) or ()
+            ]
+            consumer.assign(partitions)
+            consumer.seek_to_beginning(*partitions)
+            ends = consumer.end_offsets(partitions)
+            messages = []
+            end = time.monotonic() + WAIT_S
+            while any(consumer.position(partition) < ends[partition] for partition in partitions):
+                if time.monotonic() > end:
+                    raise TimeoutError(f"could not read {topics} to their end")
+                for records in consumer.poll(timeout_ms=200).values():
+                    messages += [Message(r.topic, r.partition, r.offset, r.key, r.value, tuple(r.headers or ())) for r in records]
+            return messages
+        finally:
+            consumer.close()
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """Committed offsets of a group by partition."""
+        with self.admin() as admin:
+            offsets = admin.list_group_offsets({group: None})[group]
+        return {partition.partition: value.offset for partition, value in offsets.items() if partition.topic == topic}
+
+
+def unique(what: str) -> str:
+    """A name no other test uses."""
+    return f"{what}-{uuid.uuid4().hex[:12]}"
+
+
+def wait_until(condition: Callable[[], object], what: str, timeout_s: float = WAIT_S) -> None:
+    """Return once `condition` is true; fails after `timeout_s`."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {timeout_s} s in vain for {what}")
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def kafka_server(folder: Path) -> Iterator[KafkaServer]:
+    """The broker named by ``INTAKE_TEST_KAFKA`` (a bootstrap list), or one started in `folder`."""
+    given = os.environ.get("INTAKE_TEST_KAFKA")
+    if given:
+        yield KafkaServer(given)
+        return
+    with EmbeddedKafka(folder, properties=FAST_ABORTS) as broker:
+        yield KafkaServer(broker.bootstrap_servers)
