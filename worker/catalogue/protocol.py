@@ -113,13 +113,19 @@ class Catalogue(Protocol):
         """For each query its hits, best first. A search begun after a write returned sees that write (linearizable reads)."""
 
     def upsert(self, points: Sequence[Point]) -> None:
-        """Write points; returns when every later search by any client sees them. Writing the same id again replaces it."""
+        """Write points; returns when every later search by any client sees them. Writing the same id again replaces it.
+
+        One exception: a pending point never replaces a settled one, so that a worker that was overtaken cannot undo a decision.
+        """
 
     def points_of_arrivals(self, arrival_ids: Sequence[str]) -> dict[str, list[Point]]:
         """The points each arrival made (without vectors); arrivals that have none are left out."""
 
     def settle(self, records: Mapping[str, str]) -> None:
-        """For each arrival id: set all its points `settled` and store the record (JSON text) in them; visible on return."""
+        """For each arrival id: set its pending points `settled` and store the record (JSON text) in them; visible on return.
+
+        What was withdrawn does not come back, and of two settlers the first one's record stays.
+        """
 
     def withdraw(self, arrival_ids: Sequence[str]) -> None:
         """Delete the *pending* points of these arrivals; settled ones stay. Visible on return."""
@@ -145,6 +151,10 @@ class Catalogue(Protocol):
 
 class CatalogueAdmin(Protocol):
     """Collections and the alias. The collection name carries the models' fingerprint."""
+
+    @property
+    def alias(self) -> str:
+        """Name of the alias (`CatalogueSettings.alias`)."""
 
     def ensure_collection(self, name: str, dimension: int) -> bool:
         """Create the collection (cosine distance, payload indexes) unless it is there; True if it was created.
