@@ -1,8 +1,8 @@
 """All settings: one tree, nested by room, read from the environment (``INTAKE_...``, ``__`` between levels) and a .env file.
 
 ``INTAKE_KAFKA__BOOTSTRAP_SERVERS=broker:9092`` sets ``Settings.kafka.bootstrap_servers``. Secrets are `SecretStr`: they print as
-asterisks, and nothing but the client that needs one calls ``get_secret_value()``. A file per secret (Kubernetes mounts) is read
-from ``INTAKE_SECRETS_DIR``.
+asterisks, and nothing but the client that needs one calls ``get_secret_value()``. A file per secret (Kubernetes mounts), named as
+the variable it stands for (``INTAKE_KAFKA__SASL_PASSWORD``), is read from the folder ``INTAKE_SECRETS_DIR``; the environment wins.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ import os
 from pathlib import Path
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from worker.errors import ConfigurationError
 from worker.settings.catalogue import CatalogueSettings
@@ -45,6 +51,7 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         nested_model_default_partial_update=True,
+        secrets_dir_missing="error",
     )
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings, description="Where Kafka is and how to speak to it.")
@@ -55,6 +62,18 @@ class Settings(BaseSettings):
     catalogue: CatalogueSettings = Field(default_factory=CatalogueSettings, description="The vector index.")
     matching: MatchingSettings = Field(default_factory=MatchingSettings, description="From candidates to a decision.")
     ops: OpsSettings = Field(default_factory=OpsSettings, description="Logs, metrics, traces, health.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  the signature of pydantic-settings
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Files of secrets are nested by ``__`` like variables (the library's default source reads only the top level)."""
+        return init_settings, env_settings, dotenv_settings, NestedSecretsSettingsSource(file_secret_settings)
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -72,3 +91,6 @@ def load_settings(**overrides: object) -> Settings:
             f"INTAKE_{'__'.join(str(part) for part in e['loc']).upper()}: {e['msg']}" for e in error.errors(include_input=False)
         ]
         raise ConfigurationError("settings are wrong: " + "; ".join(lines)) from None
+    except SettingsError as error:
+        # Says which room or folder, never a value: what could not be parsed is only in the cause, which is dropped.
+        raise ConfigurationError(f"settings are wrong: {error}") from None
