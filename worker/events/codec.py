@@ -16,21 +16,17 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import orjson
-from pydantic import ValidationError
 
 from worker.errors import EventRefused, Reason
 from worker.events.common import Event
 from worker.events.envelope import SPEC_VERSION, Envelope, RecordHeaders, open_envelope
 from worker.events.ids import arrival_event_id
 from worker.events.item_photographed import ItemPhotographed
-from worker.events.places import FORBIDDEN
 from worker.events.reading import EventLimits, canonical
+from worker.events.strict import validated
 from worker.events.trace import Traceparent
 
 CONTENT_TYPE = b"application/json"
-
-# Of a model's errors, a message names this many.
-_NAMED_ERRORS = 5
 
 EventT = TypeVar("EventT", bound=Event)
 
@@ -93,7 +89,7 @@ def decode_event(
         EventRefused: as described in this module.
     """
     body, envelope = open_envelope(event_type, value, headers, limits)
-    return validated(event_type, canonical(body)), envelope
+    return validated(event_type, canonical(body), event_type.EVENT_NAME), envelope
 
 
 def parse_item_photographed(key: bytes | None, value: bytes | None, headers: RecordHeaders, limits: EventLimits) -> ParsedArrival:
@@ -122,19 +118,3 @@ def body_hash(event: Event) -> str:
     and a field a later version adds do not change it.
     """
     return hashlib.sha256(canonical(event.model_dump(mode="json", exclude_defaults=True))).hexdigest()
-
-
-def validated(event_type: type[EventT], json: bytes) -> EventT:
-    """The model of this JSON; every error of the model becomes one `EventRefused` that names the fields."""
-    try:
-        return event_type.model_validate_json(json, strict=True)
-    except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False, include_input=False)
-        forbidden = [problem for problem in problems if problem["type"] == FORBIDDEN]
-        named = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'event'}: {problem['msg']}"
-            for problem in (forbidden or problems)[:_NAMED_ERRORS]
-        )
-        reason = Reason.LOCATION_FORBIDDEN if forbidden else Reason.EVENT_SCHEMA
-        more = len(forbidden or problems) - _NAMED_ERRORS
-        raise EventRefused(reason, f"{event_type.EVENT_NAME}: {named}{f'; and {more} more' if more > 0 else ''}") from None

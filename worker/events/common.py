@@ -9,8 +9,9 @@ from typing import Annotated, ClassVar
 from uuid import UUID, uuid5
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic.config import JsonDict
 
-from worker.events.places import check_bucket, check_key
+from worker.events.places import NO_BUCKET_PATTERN, check_bucket, check_key
 
 # Namespace of every id the worker derives (UUIDv5). Chosen once at random; changing it would make replays look new.
 ID_NAMESPACE = UUID("7c0a4b52-5f0e-4d53-9a39-0b6d2f5e8c11")
@@ -20,9 +21,23 @@ ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@+=-]{0,127}$"
 Identifier = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 
 # S3's own limits: bucket names 3..63, keys 1..1024 bytes of UTF-8.
-BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"), AfterValidator(check_bucket)]
-ObjectKey = Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(check_key)]
-View = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+_BUCKET_SCHEMA: JsonDict = {"not": {"pattern": NO_BUCKET_PATTERN}}
+BucketName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"),
+    AfterValidator(check_bucket),
+    Field(json_schema_extra=_BUCKET_SCHEMA),
+]
+# What a JSON Schema can say of `check_key`: no leading slash, no backslash, no control character, no `.` or `..` as a segment.
+_KEY_SCHEMA: JsonDict = {
+    "pattern": r"^[^/\\\u0000-\u001f\u007f][^\\\u0000-\u001f\u007f]*$",
+    "not": {"pattern": r"(^|/)\.{1,2}(/|$)"},
+}
+ObjectKey = Annotated[
+    str, StringConstraints(min_length=1, max_length=1024), AfterValidator(check_key), Field(json_schema_extra=_KEY_SCHEMA)
+]
+VIEW_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+View = Annotated[str, StringConstraints(pattern=VIEW_PATTERN)]
 # Free text that ends up in logs and on pages: no control characters.
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\u0000-\u001f\u007f]+$")]
 
@@ -71,7 +86,12 @@ def derived_id(*parts: str) -> UUID:
 class Model(BaseModel):
     """Base of every part of an event: immutable; unknown fields are ignored so that a newer writer breaks no reader."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        allow_inf_nan=False,
+        json_schema_serialization_defaults_required=True,  # what the worker writes always holds every field
+    )
 
 
 class Event(Model):
@@ -117,13 +137,13 @@ class PhotoLocation(Model):
 class Attributes(Model):
     """What is known about the garment beside its photos. Narrows a search only where the worker is configured to."""
 
-    brand: ShortText | None = None
-    gender: ShortText | None = None
-    category: ShortText | None = None
-    colour: ShortText | None = None
-    size: ShortText | None = None
-    supplier: ShortText | None = None
-    warehouse: ShortText | None = None
+    brand: ShortText | None = Field(default=None, description="As the supplier writes it.")
+    gender: ShortText | None = Field(default=None, description="Whom the garment is cut for.")
+    category: ShortText | None = Field(default=None, description="Kind of garment, in the catalogue's own words.")
+    colour: ShortText | None = Field(default=None, description="In the catalogue's own words.")
+    size: ShortText | None = Field(default=None, description="As on the label.")
+    supplier: ShortText | None = Field(default=None, description="Who delivered it.")
+    warehouse: ShortText | None = Field(default=None, description="Where it arrived.")
 
     def present(self) -> dict[str, str]:
         """The attributes that are set."""

@@ -78,10 +78,15 @@ def open_envelope(
     )
 
 
-def _from_headers(headers: RecordHeaders, limits: EventLimits) -> dict[str, str]:
+def check_header_size(headers: RecordHeaders, limits: EventLimits) -> None:
+    """Refuse (EventRefused) headers that are together larger than an event may be."""
     size = sum(len(name) + len(value or b"") for name, value in headers)
     if size > limits.max_bytes:
         raise EventRefused(Reason.EVENT_TOO_LARGE, f"the headers have {size} bytes; {limits.max_bytes} are allowed")
+
+
+def _from_headers(headers: RecordHeaders, limits: EventLimits) -> dict[str, str]:
+    check_header_size(headers, limits)
     attributes: dict[str, str] = {}
     for name, value in headers:
         lower = name.lower()

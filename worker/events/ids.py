@@ -6,6 +6,7 @@ once events are published: a replay would look new.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from worker.errors import ConfigurationError
@@ -20,9 +21,12 @@ def arrival_event_id(arrival_id: str) -> UUID:
     return derived_id("item-photographed", arrival_id)
 
 
-def notification_event_id(bucket: str, key: str, version: str, sequencer: str) -> UUID:
-    """Id of an S3 notification, which carries none. `version` is its versionId or else its eTag; empty where unknown."""
-    return derived_id("s3-notification", bucket, key, version, sequencer)
+def notification_event_id(objects: Sequence[tuple[str, str, str, str]]) -> UUID:
+    """Id of an S3 notification, which carries none.
+
+    `objects` holds (bucket, key, versionId or else eTag, sequencer) for each, with "" for what is unknown.
+    """
+    return derived_id("s3-notification", *(part for parts in objects for part in parts))
 
 
 def match_alert_id(arrival_id: str) -> UUID:
