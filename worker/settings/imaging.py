@@ -8,12 +8,32 @@ from pydantic import Field, SecretStr, field_validator
 
 from worker.settings.base import Group
 
+# Stands in for a bucket where a photo lies in a local file (catalogue load, lab). S3 forbids names that begin like this.
+LOCAL_BUCKET = "xn--local-file"
+
+# Pillow refuses to open anything larger, whatever this program allows.
+PILLOW_MAX_PIXELS = 178_956_970
+
 
 class AllowedLocation(Group):
-    """A bucket, and a prefix in it, that events may name."""
+    """A bucket, and a prefix in it, that events may name. A prefix is compared letter by letter: end it with a slash."""
 
     bucket: str
     prefix: str = ""
+
+    @field_validator("bucket")
+    @classmethod
+    def _a_bucket_of_s3(cls, value: str) -> str:
+        if value == LOCAL_BUCKET or not value:
+            raise ValueError("events may never name local files; give the name of an S3 bucket")
+        return value
+
+    @field_validator("prefix")
+    @classmethod
+    def _a_plain_prefix(cls, value: str) -> str:
+        if value.startswith("/") or "\\" in value or any(part in {".", ".."} for part in value.split("/")):
+            raise ValueError("a prefix does not start with a slash and holds no backslash, '.' or '..' segment")
+        return value
 
 
 class StorageSettings(Group):
@@ -35,6 +55,9 @@ class StorageSettings(Group):
     connect_timeout_s: float = Field(default=3.0, gt=0)
     read_timeout_s: float = Field(default=10.0, gt=0)
     max_attempts: int = Field(default=3, ge=1, description="Tries of one request inside boto3 (standard mode, with jitter).")
+    photo_timeout_s: float = Field(
+        default=45.0, gt=0, description="Longest one photo may take with all its tries; also ends a body that only trickles."
+    )
     client: Literal["boto3"] = "boto3"
 
     @field_validator("allowed")
@@ -49,7 +72,9 @@ class ImagingSettings(Group):
     """Limits of photos and the size they are decoded to."""
 
     max_bytes: int = Field(default=30_000_000, ge=1024, description="Checked before the body is read.")
-    max_pixels: int = Field(default=60_000_000, ge=10_000, description="Width x height, checked before decoding.")
+    max_pixels: int = Field(
+        default=60_000_000, ge=10_000, le=PILLOW_MAX_PIXELS, description="Width x height, checked before decoding."
+    )
     min_side: int = Field(default=32, ge=1, description="Smaller photos are refused.")
     max_aspect: float = Field(default=20.0, gt=1, description="Longer side over shorter side.")
     target_side: int = Field(
