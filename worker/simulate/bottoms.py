@@ -86,7 +86,10 @@ def layers_of_legs(cut: Legs, view: View) -> list[Layer]:
     outline = _leg(cut)
     stitch = "light" if cut.jeans else "dark"
     strength = 0.8 if cut.jeans else 0.45
-    layers: list[Layer] = [Part(mirrored(outline), "print", grain=1.5, round=0.85), Part(outline, "print", grain=-1.5, round=0.85)]
+    layers: list[Layer] = [
+        Part(mirrored(outline), "print", grain=1.5, round=0.85),
+        Part(outline, "print", grain=-1.5, round=0.85),
+    ]
     side = outline[2:]
     outer = side[: len(side) // 2] * np.float32([0.97, 1])
     if cut.side_stripe:
@@ -152,10 +155,19 @@ def layers_of_skirt(cut: Skirt, view: View) -> list[Layer]:
     for tier in range(cut.tiers):
         share = (tier + 1) / (cut.tiers + 1)
         wide = cut.hip + (cut.hem - cut.hip) * share
-        layers.append(Line(as_float([(-wide, cut.length * share), (0, bottom * share), (wide, cut.length * share)]), 0.8, "dark", strength=0.4))
+        layers.append(
+            Line(
+                as_float([(-wide, cut.length * share), (0, bottom * share), (wide, cut.length * share)]),
+                0.8,
+                "dark",
+                strength=0.4,
+            )
+        )
     if view == "front" and cut.buttons:
         layers.append(Part(rectangle(-1.6, 4, 1.6, bottom), "print", tone=1.02, round=0.12))
-        layers += [Button(0.0, 6 + (bottom - 9) * i / cut.buttons, 0.9, "metal" if cut.jeans else "dark") for i in range(cut.buttons + 1)]
+        layers += [
+            Button(0.0, 6 + (bottom - 9) * i / cut.buttons, 0.9, "metal" if cut.jeans else "dark") for i in range(cut.buttons + 1)
+        ]
     if view == "back":
         layers.append(Line(as_float([(0, 4), (0, 4 + min(18.0, cut.length * 0.4))]), 0.5, "dark", strength=0.5))
     if cut.slit and view == "back":

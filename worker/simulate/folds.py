@@ -21,7 +21,9 @@ def smooth_noise(shape: tuple[int, int], cells: float, rng: Rng) -> FloatArray:
     return as_float(cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC))
 
 
-def ridges(shape: tuple[int, int], rng: Rng, *, count: int, length: float, width: float, direction: float | None = None) -> FloatArray:
+def ridges(
+    shape: tuple[int, int], rng: Rng, *, count: int, length: float, width: float, direction: float | None = None
+) -> FloatArray:
     """Height map of `count` soft ridges and valleys.
 
     Args:

@@ -35,7 +35,9 @@ def _text(
     cv2.putText(alpha, text, origin, font, scale, 255, thickness, _AA)
 
 
-def _polygon(rgb: ByteArray, alpha: ByteArray, points: np.ndarray[tuple[int, ...], np.dtype[np.float64]], ink: tuple[int, int, int]) -> None:
+def _polygon(
+    rgb: ByteArray, alpha: ByteArray, points: np.ndarray[tuple[int, ...], np.dtype[np.float64]], ink: tuple[int, int, int]
+) -> None:
     whole = points.astype(np.int32)
     cv2.fillPoly(rgb, [whole], ink, _AA)
     cv2.fillPoly(alpha, [whole], 255, _AA)

@@ -125,12 +125,12 @@ def _floral(rng: Rng, colours: Colours) -> ByteArray:
         x, y, size, turn = rng.uniform(0, TILE), rng.uniform(0, TILE), rng.uniform(12, 34), rng.uniform(0, 6.28)
         index = 1 if rng.random() < 0.65 else 3
 
-        def draw(
-            into: ByteArray, x: float, y: float, size: float = size, turn: float = turn, index: int = index
-        ) -> None:
+        def draw(into: ByteArray, x: float, y: float, size: float = size, turn: float = turn, index: int = index) -> None:
             for side in (-1, 1):
                 end = (round(x + side * size * 1.5 * np.cos(turn + 1)), round(y + side * size * 1.5 * np.sin(turn + 1)))
-                cv2.ellipse(into, end, (round(size * 0.6), round(size * 0.25)), float(np.degrees(turn + 1)), 0, 360, leaf, -1, _AA)
+                cv2.ellipse(
+                    into, end, (round(size * 0.6), round(size * 0.25)), float(np.degrees(turn + 1)), 0, 360, leaf, -1, _AA
+                )
             for petal in range(petals):
                 angle = turn + petal * 2 * np.pi / petals
                 at = (round(x + size * 0.55 * np.cos(angle)), round(y + size * 0.55 * np.sin(angle)))
@@ -174,9 +174,7 @@ def _animal(rng: Rng, colours: Colours) -> ByteArray:
         x, y, size, turn = rng.uniform(0, TILE), rng.uniform(0, TILE), rng.uniform(7, 17), rng.uniform(0, 360)
         gap = rng.uniform(40, 120)
 
-        def draw(
-            into: ByteArray, x: float, y: float, size: float = size, turn: float = turn, gap: float = gap
-        ) -> None:
+        def draw(into: ByteArray, x: float, y: float, size: float = size, turn: float = turn, gap: float = gap) -> None:
             at, axes = (round(x), round(y)), (round(size), round(size * 0.7))
             cv2.ellipse(into, at, axes, turn, 0, 360, _colour(colours, 2), -1, _AA)
             cv2.ellipse(into, at, axes, turn, gap, 330, dark, max(2, round(size * 0.4)), _AA)
@@ -200,7 +198,9 @@ def _geometric(rng: Rng, colours: Colours) -> ByteArray:
             def draw(into: ByteArray, x: float, y: float, index: int = index) -> None:
                 points = np.stack([x + scale * np.cos(angles), y + scale * np.sin(angles)], axis=1)
                 if hollow:
-                    cv2.polylines(into, [points.astype(np.int32)], True, _colour(colours, index), max(3, round(scale * 0.22)), _AA)
+                    cv2.polylines(
+                        into, [points.astype(np.int32)], True, _colour(colours, index), max(3, round(scale * 0.22)), _AA
+                    )
                 else:
                     cv2.fillPoly(into, [points.astype(np.int32)], _colour(colours, index), _AA)
 
@@ -221,9 +221,7 @@ def _confetti(rng: Rng, colours: Colours) -> ByteArray:
         x, y, turn, length = rng.uniform(0, TILE), rng.uniform(0, TILE), rng.uniform(0, 6.28), rng.uniform(6, 18)
         index = int(rng.integers(1, 4))
 
-        def draw(
-            into: ByteArray, x: float, y: float, turn: float = turn, length: float = length, index: int = index
-        ) -> None:
+        def draw(into: ByteArray, x: float, y: float, turn: float = turn, length: float = length, index: int = index) -> None:
             end = (round(x + length * np.cos(turn)), round(y + length * np.sin(turn)))
             cv2.line(into, (round(x), round(y)), end, _colour(colours, index), 5, _AA)
 

@@ -44,7 +44,15 @@ _SHARES: dict[Category, float] = {
     Category.DRESS: 1.5, Category.SKIRT: 0.9, Category.TROUSERS: 1.0, Category.JEANS: 0.8, Category.SHORTS: 0.8,
 }  # fmt: skip
 
-_KNITTED: dict[PrintName, float] = {"plain": 4, "melange": 2, "stripes": 2, "breton": 1.5, "chevron": 0.8, "geometric": 0.8, "tartan": 0.3}
+_KNITTED: dict[PrintName, float] = {
+    "plain": 4,
+    "melange": 2,
+    "stripes": 2,
+    "breton": 1.5,
+    "chevron": 0.8,
+    "geometric": 0.8,
+    "tartan": 0.3,
+}
 _JERSEY: dict[PrintName, float] = {
     "plain": 5, "melange": 1.5, "stripes": 1.6, "breton": 1.6, "dots": 0.7, "floral": 0.7, "camouflage": 0.4, "tie-dye": 0.6,
     "animal": 0.4, "geometric": 0.6, "confetti": 0.4,
@@ -58,7 +66,14 @@ _DRAPED: dict[PrintName, float] = {
     "tie-dye": 0.3, "confetti": 0.6, "tartan": 0.4,
 }  # fmt: skip
 _OUTER: dict[PrintName, float] = {"plain": 7, "tartan": 0.8, "houndstooth": 0.7, "camouflage": 0.7, "melange": 1.0}
-_SUITING: dict[PrintName, float] = {"plain": 5, "pinstripe": 1, "tartan": 1, "houndstooth": 0.6, "melange": 1.2, "camouflage": 0.4}
+_SUITING: dict[PrintName, float] = {
+    "plain": 5,
+    "pinstripe": 1,
+    "tartan": 1,
+    "houndstooth": 0.6,
+    "melange": 1.2,
+    "camouflage": 0.4,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +124,12 @@ def _top(category: Category, rng: Rng) -> Top:
     graphic = "none"
     if category is Category.TSHIRT:
         neckline = _one(rng, {"crew": 5, "v": 2, "scoop": 1, "boat": 0.6})
-        sleeve, angle, cuff_width, closure = between(15, 26), between(28, 55), between(15, 18), _one(rng, {"none": 9, "henley": 1})
+        sleeve, angle, cuff_width, closure = (
+            between(15, 26),
+            between(28, 55),
+            between(15, 18),
+            _one(rng, {"none": 9, "henley": 1}),
+        )
         graphic = _one(rng, {"none": 3, "full": 3, "chest": 1.6, "both": 0.5})
         pockets = "chest" if graphic == "none" and yes(0.25) else "none"
         length = between(52, 74)
@@ -126,7 +146,10 @@ def _top(category: Category, rng: Rng) -> Top:
         if yes(0.3):
             sleeve, angle, cuff_width, cuff = between(20, 26), between(30, 48), between(16, 18), "plain"
     elif category is Category.BLOUSE:
-        neckline, closure = _one(rng, {"v": 3, "bow": 2, "scoop": 1.5, "boat": 1, "shirt": 1}), _one(rng, {"none": 3, "buttons": 2, "wrap": 1})
+        neckline, closure = (
+            _one(rng, {"v": 3, "bow": 2, "scoop": 1.5, "boat": 1, "shirt": 1}),
+            _one(rng, {"none": 3, "buttons": 2, "wrap": 1}),
+        )
         puff, cuff, length, flare = between(0, 6), _one(rng, {"elastic": 2, "plain": 1}), between(54, 66), between(0, 5)
         sleeve, tiers = _one(rng, {between(20, 30): 1, between(40, 60): 2}), int(yes(0.2))
     elif category is Category.SWEATER:
@@ -143,7 +166,11 @@ def _top(category: Category, rng: Rng) -> Top:
         closure = {"stand": "zip", "shirt": "buttons", "hood": "zip", "lapel": "buttons"}[neckline]  # type: ignore[assignment]
         pockets = {"stand": "slanted", "shirt": "two-chest", "hood": "slanted", "lapel": "flap"}[neckline]  # type: ignore[assignment]
         cuff, ribbed = ("rib", True) if neckline == "stand" and yes(0.5) else ("buttoned", False)
-        quilt, length, yoke = (between(5, 11), between(60, 72), False) if neckline in {"stand", "hood"} and yes(0.5) else (0.0, between(56, 72), yes(0.5))
+        quilt, length, yoke = (
+            (between(5, 11), between(60, 72), False)
+            if neckline in {"stand", "hood"} and yes(0.5)
+            else (0.0, between(56, 72), yes(0.5))
+        )
         puff, chest, shoulder = (2.5 if quilt else 1.0), chest + 2, shoulder + 1
     elif category is Category.COAT:
         neckline = _one(rng, {"lapel": 4, "stand": 1.2, "hood": 1.4, "shirt": 1})
@@ -255,7 +282,12 @@ def style(rng: Rng, category: Category | None = None) -> Style:
     denim = fabric == "denim"
     if denim or fabric == "leather":
         print_name = "plain"
-    if isinstance(cut, Top) and cut.graphic != "none" and print_name not in {"plain", "melange", "tie-dye"} and rng.random() < 0.8:
+    if (
+        isinstance(cut, Top)
+        and cut.graphic != "none"
+        and print_name not in {"plain", "melange", "tie-dye"}
+        and rng.random() < 0.8
+    ):
         print_name = "plain"
     low, high = REPEATS[print_name]
     graphic: GraphicName = _one(

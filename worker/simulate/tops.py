@@ -64,7 +64,9 @@ def body(cut: Top, view: View) -> FloatArray:
         path.curve(cut.neck * 0.95, depth, cut.neck, 0)
     path.line(cut.shoulder, cut.drop)
     path.curve(cut.shoulder - 1.5, cut.armpit * 0.75, cut.chest, cut.armpit)
-    path.curve(cut.chest * 0.98 if cut.waist >= cut.chest else cut.waist, (cut.armpit + cut.waist_at) / 2, cut.waist, cut.waist_at)
+    path.curve(
+        cut.chest * 0.98 if cut.waist >= cut.chest else cut.waist, (cut.armpit + cut.waist_at) / 2, cut.waist, cut.waist_at
+    )
     path.curve(cut.waist + (cut.hem - cut.waist) * 0.35, cut.waist_at + (cut.length - cut.waist_at) * 0.4, cut.hem, cut.length)
     path.curve(cut.hem * 0.5, cut.length + cut.hem_curve, 0, cut.length + cut.hem_curve)
     return symmetric(path.points)
@@ -94,9 +96,7 @@ def _sleeve(cut: Top) -> tuple[FloatArray, FloatArray]:
 
 def _both(part: Part) -> list[Layer]:
     """A part on the right, and its mirror image on the left."""
-    left = Part(
-        mirrored(part.outline), part.material, -part.grain, part.tone, part.round, part.rib, part.pleats, part.quilt
-    )
+    left = Part(mirrored(part.outline), part.material, -part.grain, part.tone, part.round, part.rib, part.pleats, part.quilt)
     return [part, left]
 
 
@@ -123,7 +123,12 @@ def _sleeves(cut: Top) -> list[Layer]:
 def _neck_back(cut: Top) -> list[Layer]:
     """The inside of the back, seen through the front neck opening, with its label."""
     inside = symmetric(
-        Path(0, 1.2).curve(cut.neck * 0.9, 1.0, cut.neck + 0.6, -0.2).line(cut.neck + 0.8, 1.6).curve(cut.neck, cut.neck_depth + 1.5, 0, cut.neck_depth + 1.5).points)
+        Path(0, 1.2)
+        .curve(cut.neck * 0.9, 1.0, cut.neck + 0.6, -0.2)
+        .line(cut.neck + 0.8, 1.6)
+        .curve(cut.neck, cut.neck_depth + 1.5, 0, cut.neck_depth + 1.5)
+        .points
+    )
     label = rectangle(-1.6, 1.9, 1.6, 3.6)
     return [Part(inside, "inside", tone=0.62, round=0.1), Part(label, "light", tone=0.95, round=0.0)]
 
@@ -150,19 +155,58 @@ def _neckline(cut: Top, view: View) -> list[Layer]:
         return [Part(_band(cut, view, 2.0 if kind == "crew" else 1.3), "trim", round=0.4, rib=True)]
     if kind == "turtle":
         tube = symmetric(Path(0, -7).curve(n * 0.6, -7.4, n * 0.92, -6.6).line(n + 1, 0.8).curve(n * 0.6, 3.4, 0, 3.4).points)
-        return [Part(tube, "trim", round=0.8, rib=True), Line(symmetric(Path(0, -3).line(n * 0.97, -2.6).points)[:4], 0.3, "dark", strength=0.4)]
+        return [
+            Part(tube, "trim", round=0.8, rib=True),
+            Line(symmetric(Path(0, -3).line(n * 0.97, -2.6).points)[:4], 0.3, "dark", strength=0.4),
+        ]
     if kind == "stand":
-        tube = symmetric(Path(0, -4.2 if view == "back" else -1.0).line(n * 0.9, -4.0).line(n + 0.8, 0.6).curve(n * 0.6, d + 1, 0, d + 1.4).points)
+        tube = symmetric(
+            Path(0, -4.2 if view == "back" else -1.0)
+            .line(n * 0.9, -4.0)
+            .line(n + 0.8, 0.6)
+            .curve(n * 0.6, d + 1, 0, d + 1.4)
+            .points
+        )
         return [Part(tube, "print", tone=0.93, round=0.5)]
     if kind in {"polo", "shirt", "bow"}:
         if view == "back":
-            return [Part(symmetric(Path(0, -2.6).curve(n * 0.7, -2.8, n, -1.2).line(n + 1.6, 2.2).curve(n * 0.5, 3.6, 0, 3.6).points), "trim", tone=0.97, round=0.5)]
-        stand = Part(symmetric(Path(0, -1.6).curve(n * 0.8, -2.2, n, -1.2).line(n, 0.8).curve(n * 0.5, 2.4, 0, 2.6).points), "trim", tone=0.78, round=0.3)
-        flap = Part(Path(n * 0.98, -1.8).line(n + 2.2, 1.2).line(n * 0.85, d + 5.2).line(0.2, d * 0.9).curve(n * 0.55, d * 0.55, n * 0.98, -1.8).points, "trim", round=0.35)
+            return [
+                Part(
+                    symmetric(Path(0, -2.6).curve(n * 0.7, -2.8, n, -1.2).line(n + 1.6, 2.2).curve(n * 0.5, 3.6, 0, 3.6).points),
+                    "trim",
+                    tone=0.97,
+                    round=0.5,
+                )
+            ]
+        stand = Part(
+            symmetric(Path(0, -1.6).curve(n * 0.8, -2.2, n, -1.2).line(n, 0.8).curve(n * 0.5, 2.4, 0, 2.6).points),
+            "trim",
+            tone=0.78,
+            round=0.3,
+        )
+        flap = Part(
+            Path(n * 0.98, -1.8)
+            .line(n + 2.2, 1.2)
+            .line(n * 0.85, d + 5.2)
+            .line(0.2, d * 0.9)
+            .curve(n * 0.55, d * 0.55, n * 0.98, -1.8)
+            .points,
+            "trim",
+            round=0.35,
+        )
         layers: list[Layer] = [stand, *_both(flap)]
         if kind == "bow":
             loop = Part(Path(0, d + 1).curve(6, d - 4, 9, d + 0.5).curve(6, d + 5, 0, d + 2.4).points, "trim", round=0.8)
-            tail = Part(Path(-0.2, d + 2).line(1.6, d + 2).curve(4, d + 12, 6.5, d + 20).line(3, d + 21).curve(1, d + 12, -0.2, d + 2).points, "trim", round=0.6)
+            tail = Part(
+                Path(-0.2, d + 2)
+                .line(1.6, d + 2)
+                .curve(4, d + 12, 6.5, d + 20)
+                .line(3, d + 21)
+                .curve(1, d + 12, -0.2, d + 2)
+                .points,
+                "trim",
+                round=0.6,
+            )
             layers += [*_both(tail), *_both(loop)]
         return layers
     if kind == "hood":
@@ -172,15 +216,46 @@ def _neckline(cut: Top, view: View) -> list[Layer]:
         outer = symmetric(Path(0, -9).curve(n * 1.9, -10, n * 1.55, -1).curve(n * 1.4, 4, 0.4, d + 3).points)
         opening = symmetric(Path(0, -5.5).curve(n * 1.25, -6, n * 0.98, -0.5).curve(n * 0.7, d * 0.7, 0.1, d + 1.6).points)
         cord = Path(n * 0.5, d * 0.8).curve(n * 0.55, d + 7, n * 0.42, d + 13).points
-        return [Part(outer, "print", round=0.9), Part(opening, "inside", tone=0.55, round=0.3), Line(cord, 0.55, "light"), Line(mirrored(cord), 0.55, "light")]
+        return [
+            Part(outer, "print", round=0.9),
+            Part(opening, "inside", tone=0.55, round=0.3),
+            Line(cord, 0.55, "light"),
+            Line(mirrored(cord), 0.55, "light"),
+        ]
     if kind == "lapel":
         if view == "back":
-            return [Part(symmetric(Path(0, -2.4).curve(n * 0.7, -2.6, n, -1).line(n + 2, 2.6).curve(n * 0.5, 4.2, 0, 4.2).points), "print", tone=0.95, round=0.5)]
+            return [
+                Part(
+                    symmetric(Path(0, -2.4).curve(n * 0.7, -2.6, n, -1).line(n + 2, 2.6).curve(n * 0.5, 4.2, 0, 4.2).points),
+                    "print",
+                    tone=0.95,
+                    round=0.5,
+                )
+            ]
         reach = d + 14
         shirt = Part(symmetric(Path(0, 0).line(n, -0.4).line(0.3, reach).points), "inside", tone=0.6, round=0.1)
-        lapel = Part(Path(n, -0.8).line(n + 3.2, 3).line(n + 0.8, d + 0.5).line(n + 4.2, d + 2.2).curve(n, reach * 0.7, 0.3, reach).curve(n * 0.9, d * 0.8, n, -0.8).points, "trim", tone=1.04, round=0.3)
+        lapel = Part(
+            Path(n, -0.8)
+            .line(n + 3.2, 3)
+            .line(n + 0.8, d + 0.5)
+            .line(n + 4.2, d + 2.2)
+            .curve(n, reach * 0.7, 0.3, reach)
+            .curve(n * 0.9, d * 0.8, n, -0.8)
+            .points,
+            "trim",
+            tone=1.04,
+            round=0.3,
+        )
         return [shirt, *_both(lapel)]
-    strap = Part(Path(cut.shoulder, cut.drop).line(cut.shoulder - 1.8, -7).line(cut.shoulder - 3.6, -7).line(cut.shoulder - 2.6, cut.drop + 0.5).points, "trim", round=0.3)
+    strap = Part(
+        Path(cut.shoulder, cut.drop)
+        .line(cut.shoulder - 1.8, -7)
+        .line(cut.shoulder - 3.6, -7)
+        .line(cut.shoulder - 2.6, cut.drop + 0.5)
+        .points,
+        "trim",
+        round=0.3,
+    )
     return _both(strap)
 
 
@@ -210,7 +285,12 @@ def _closure(cut: Top, view: View) -> list[Layer]:
         usable *= 0.6
     for column in columns:
         layers += [
-            Button(column, top + 2 + usable * i / max(1, count - 1), 0.75 if cut.closure != "double" else 1.3, "dark" if cut.buttons % 2 else "light")
+            Button(
+                column,
+                top + 2 + usable * i / max(1, count - 1),
+                0.75 if cut.closure != "double" else 1.3,
+                "dark" if cut.buttons % 2 else "light",
+            )
             for i in range(count)
         ]
     return layers
@@ -223,13 +303,26 @@ def _pockets(cut: Top, view: View) -> list[Layer]:
     pocket = rectangle(x - 5, y, x + 5, y + 11.5)
     layers: list[Layer] = []
     if cut.pockets in {"chest", "two-chest"}:
-        right: list[Layer] = [Part(pocket, "print", tone=1.03, round=0.2), Line(pocket[[0, 1]] + np.float32([0, 1.8]), 0.15, "dark", True, 0.5)]
+        right: list[Layer] = [
+            Part(pocket, "print", tone=1.03, round=0.2),
+            Line(pocket[[0, 1]] + np.float32([0, 1.8]), 0.15, "dark", True, 0.5),
+        ]
         layers += right
         if cut.pockets == "two-chest":
-            layers += [Part(mirrored(pocket), "print", tone=1.03, round=0.2), Line(mirrored(pocket[[0, 1]]) + np.float32([0, 1.8]), 0.15, "dark", True, 0.5)]
+            layers += [
+                Part(mirrored(pocket), "print", tone=1.03, round=0.2),
+                Line(mirrored(pocket[[0, 1]]) + np.float32([0, 1.8]), 0.15, "dark", True, 0.5),
+            ]
     elif cut.pockets == "kangaroo":
         low = cut.length - 7
-        pouch = symmetric(Path(0, low - 17).line(cut.hem * 0.42, low - 17).line(cut.hem * 0.66, low - 4).line(cut.hem * 0.66, low).line(0, low).points)
+        pouch = symmetric(
+            Path(0, low - 17)
+            .line(cut.hem * 0.42, low - 17)
+            .line(cut.hem * 0.66, low - 4)
+            .line(cut.hem * 0.66, low)
+            .line(0, low)
+            .points
+        )
         layers.append(Part(pouch, "print", tone=1.03, round=0.25))
     elif cut.pockets == "slanted":
         slit = as_float([(cut.waist * 0.78, cut.length * 0.62), (cut.waist * 0.58, cut.length * 0.62 + 14)])
@@ -244,10 +337,19 @@ def _pockets(cut: Top, view: View) -> list[Layer]:
 def _hem(cut: Top) -> list[Layer]:
     base, curve = cut.length, cut.hem_curve
     if cut.ribbed_hem:
-        band = symmetric(Path(0, base + curve - 6).line(cut.hem * 1.02, base - 6).line(cut.hem * 0.95, base).curve(cut.hem * 0.5, base + curve, 0, base + curve).points)
+        band = symmetric(
+            Path(0, base + curve - 6)
+            .line(cut.hem * 1.02, base - 6)
+            .line(cut.hem * 0.95, base)
+            .curve(cut.hem * 0.5, base + curve, 0, base + curve)
+            .points
+        )
         return [Part(band, "trim", round=0.5, rib=True)]
     stitch = symmetric(Path(cut.hem * 0.985, base - 2.2).curve(cut.hem * 0.5, base + curve - 2.2, 0, base + curve - 2.2).points)
-    return [Line(stitch[: len(stitch) // 2], 0.16, "dark", True, 0.35), Line(stitch[len(stitch) // 2 :], 0.16, "dark", True, 0.35)]
+    return [
+        Line(stitch[: len(stitch) // 2], 0.16, "dark", True, 0.35),
+        Line(stitch[len(stitch) // 2 :], 0.16, "dark", True, 0.35),
+    ]
 
 
 def _extras(cut: Top, view: View) -> list[Layer]:
@@ -260,16 +362,31 @@ def _extras(cut: Top, view: View) -> list[Layer]:
         wide = cut.waist + (cut.hem - cut.waist) * (tier + 1) / (cut.tiers + 1)
         layers.append(Line(as_float([(-wide, y), (0, y + 2), (wide, y)]), 0.8, "dark", strength=0.4))
     if cut.belt:
-        strip = symmetric(Path(0, cut.waist_at - 2).line(cut.waist + 0.6, cut.waist_at - 2.4).line(cut.waist + 0.6, cut.waist_at + 1.8).line(0, cut.waist_at + 2.2).points)
+        strip = symmetric(
+            Path(0, cut.waist_at - 2)
+            .line(cut.waist + 0.6, cut.waist_at - 2.4)
+            .line(cut.waist + 0.6, cut.waist_at + 1.8)
+            .line(0, cut.waist_at + 2.2)
+            .points
+        )
         layers.append(Part(strip, "trim", tone=0.95, round=0.3))
         if view == "front":
-            layers.append(Part(rectangle(-2.6, cut.waist_at - 2.8, 2.6, cut.waist_at + 3), "metal" if cut.buttons % 2 else "trim", tone=0.9, round=0.3))
+            layers.append(
+                Part(
+                    rectangle(-2.6, cut.waist_at - 2.8, 2.6, cut.waist_at + 3),
+                    "metal" if cut.buttons % 2 else "trim",
+                    tone=0.9,
+                    round=0.3,
+                )
+            )
     where = cut.graphic
     if (view == "front" and where in {"chest", "full", "both"}) or (view == "back" and where in {"back", "both"}):
         if where == "chest":
             layers.append(Placement(cut.chest * 0.45, cut.armpit + 2, 8))
         else:
-            layers.append(Placement(0, cut.armpit + cut.length * 0.16, cut.chest * (1.15 if where != "both" or view == "back" else 0.8)))
+            layers.append(
+                Placement(0, cut.armpit + cut.length * 0.16, cut.chest * (1.15 if where != "both" or view == "back" else 0.8))
+            )
     return layers
 
 
