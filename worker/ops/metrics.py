@@ -1,7 +1,7 @@
 """Every Prometheus metric of the worker, named and described here and nowhere else.
 
-`Metrics` owns a registry of its own (no process-wide state), so that tests and the demo can have several. It also takes what the
-assembly line of the stream room reports (its `StreamObserver` protocol, met structurally), and tells `Progress` what moved.
+`Metrics` owns a registry of its own (no process-wide state), so that tests and the demo can have several. Who sets which value is in
+`worker.ops.observer`.
 """
 
 from __future__ import annotations
@@ -48,12 +48,18 @@ class Metrics:
         # ---- events
         self.events = Counter(
             "intake_events",
-            "Consumed events by what became of them, counted when their transaction committed.",
+            "Events by what became of them. Decisions are counted when made, dead letters when committed: an event read again after"
+            " a lost transaction counts again (intake_committed_events does not).",
             ["outcome"],
             registry=registry,
         )
         for outcome in OUTCOMES:  # zero is a value: a rate over a series that does not exist yet alerts nobody
             self.events.labels(outcome)
+        self.committed = Counter(
+            "intake_committed_events",
+            "Consumed events settled by a committed transaction, whatever became of them.",
+            registry=registry,
+        )
         self.event_to_decision = Histogram(
             "intake_event_to_decision_seconds",
             "From the event's own time to the decision.",
@@ -81,7 +87,19 @@ class Metrics:
         self.stage_seconds = Histogram(
             "intake_stage_seconds", "Time one batch spent in one stage.", ["stage"], buckets=STAGE_BUCKETS, registry=registry
         )
-        self.batch_size = Histogram("intake_batch_size", "Arrivals in a micro-batch.", buckets=BATCH_BUCKETS, registry=registry)
+        self.stage_records = Counter(
+            "intake_stage_records",
+            "Arrivals a stage worked on; over intake_stage_seconds_sum: its speed.",
+            ["stage"],
+            registry=registry,
+        )
+        self.batch_size = Histogram(
+            "intake_batch_size",
+            "Arrivals in a batch put before a line of stages.",
+            ["line"],
+            buckets=BATCH_BUCKETS,
+            registry=registry,
+        )
         self.in_flight = Gauge("intake_in_flight", "Events polled and not yet committed.", registry=registry)
         self.queued = Gauge("intake_queued_batches", "Batches waiting before a line of stages.", ["line"], registry=registry)
         self.last_progress = Gauge(
@@ -98,6 +116,9 @@ class Metrics:
         self.paused = Gauge("intake_partitions_waiting", "Partitions that back off after a failure.", registry=registry)
         self.rebalances = Counter(
             "intake_rebalances", "Changes of the assignment by kind: assigned, revoked, lost.", ["kind"], registry=registry
+        )
+        self.rebalanced_partitions = Counter(
+            "intake_rebalanced_partitions", "Partitions that came or went, by kind.", ["kind"], registry=registry
         )
         self.transaction_seconds = Histogram(
             "intake_transaction_seconds",
