@@ -5,4 +5,5 @@ from __future__ import annotations
 pytest_plugins = [
     "tests.infra.kafka_fixtures",
     "tests.infra.s3_fixtures",
+    "tests.infra.qdrant_fixtures",
 ]
