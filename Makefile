@@ -1,0 +1,60 @@
+# Two commands matter: `make demo` and `make test`. Both do all their set-up, and are quick when run again.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+STAMPS := $(VENV)/.stamps
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types audit schemas bench chaos soak wheel clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(STAMPS)/venv:
+	@echo "creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade pip
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/demo: $(STAMPS)/venv pyproject.toml constraints.txt
+	@echo "installing what the demo needs (no torch)"
+	@$(PIP) install -c constraints.txt -e '.[embedded]'
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/demo pyproject.toml constraints.txt
+	@echo "installing what the tests need"
+	@$(PIP) install -c constraints.txt -e '.[embedded,dev,serve,tracing]'
+	@touch $@
+
+demo: $(STAMPS)/demo  ## Everything on this machine: Kafka, S3, index, worker, arrivals, a page to look at
+	@$(BIN)/intake demo $(DEMO_ARGS)
+
+test: $(STAMPS)/dev check  ## Lint, types, and all tests with coverage (starts its own servers)
+	@$(BIN)/python -m tests.infra.prepare
+	@$(BIN)/python -m pytest --cov --cov-report=term --durations=15 $(PYTEST_ARGS)
+
+check: $(STAMPS)/dev lint types audit  ## What can be checked without running: lint, types, schemas, security scan
+	@$(BIN)/python -m worker.events.generate --check
+
+lint: $(STAMPS)/dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(STAMPS)/dev
+	@$(BIN)/mypy
+
+audit: $(STAMPS)/dev
+	@$(BIN)/bandit --quiet --recursive worker --configfile pyproject.toml
+
+schemas: $(STAMPS)/dev  ## Generate schemas/ from the models
+	@$(BIN)/python -m worker.events.generate
+
+bench: $(STAMPS)/dev  ## Measure speed: models, end to end, stages, Kafka alone
+	@$(BIN)/python -m tests.bench $(BENCH_ARGS)
+
+wheel: $(STAMPS)/dev  ## Build the wheel into dist/
+	@$(BIN)/python -m build --wheel --outdir dist .
+
+clean:  ## Remove what was built; keeps the virtual environment
+	@rm -rf build dist *.egg-info htmlcov .coverage* .mypy_cache .pytest_cache .ruff_cache demo-output
