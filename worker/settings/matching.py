@@ -20,6 +20,11 @@ class MatchingSettings(Group):
     twin_wait_s: float = Field(
         default=30.0, gt=0, description="Bound on waiting for a pending peer; then the arrival alerts as review, naming the twin."
     )
+    settle_wait_s: float = Field(
+        default=1.0,
+        ge=0,
+        description="Part of twin_wait_s that is waited inside the settle stage; then the arrival's partition waits instead.",
+    )
     article_id_prefix: str = Field(default="article-", description="New articles are called prefix + arrival_id.")
 
     @model_validator(mode="after")
