@@ -104,6 +104,15 @@ class StreamSettings(Group):
         gt=0,
         description="Deadline on Kafka calls that may wait for ever (commit, abort, send offsets): the process ends.",
     )
+    progress_check_s: float = Field(
+        default=10.0, gt=0, description="How often each partition is looked at: do its end offset and its position both move?"
+    )
+    stuck_after_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="A partition whose position stands this long while its end moves is healed (seek, resume), then the process ends. "
+        "Longer than transaction_timeout_s: a crashed worker's transaction holds its partitions for that long.",
+    )
     retry_backoff_ms: int = Field(default=5, ge=1, description="kafka-python's pause between answers of CONCURRENT_TRANSACTIONS.")
     max_event_bytes: int = Field(default=262_144, ge=1024, description="Larger input events are refused.")
     max_json_depth: int = Field(default=32, ge=4)
@@ -117,3 +126,17 @@ class StreamSettings(Group):
     twin_retry: RetrySettings = Field(default_factory=lambda: RetrySettings(initial_s=0.05, maximum_s=0.5))
     dead_letter_limits: DeadLetterLimits = Field(default_factory=DeadLetterLimits)
     source_uri: str = Field(default="/intake/worker", description="CloudEvents source of what the worker publishes.")
+
+    @model_validator(mode="after")
+    def _times_fit(self) -> Self:
+        if self.drain_timeout_s >= self.max_poll_interval_s:
+            raise ValueError(
+                "drain_timeout_s must be below max_poll_interval_s: the group counts a worker out that drains longer"
+            )
+        if self.heartbeat_interval_s * 2 > self.session_timeout_s:
+            raise ValueError("session_timeout_s must be at least twice heartbeat_interval_s")
+        if self.stuck_after_s <= self.transaction_timeout_s:
+            raise ValueError(
+                "stuck_after_s must be above transaction_timeout_s: a crashed worker's transaction holds its partitions"
+            )
+        return self

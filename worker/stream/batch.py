@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from worker.errors import DeadLetterError, RetryError
@@ -23,6 +23,7 @@ class Item:
         failure: what took it out of the batch.
         stage: the stage that `failure` comes from.
         attempts: how often it was tried, this time included; set at the line's end.
+        done: True once it may be committed: it went through every stage, or it is a dead letter the flow knows of.
     """
 
     record: SourceRecord
@@ -32,6 +33,7 @@ class Item:
     failure: DeadLetterError | RetryError | None = None
     stage: str = "parse"
     attempts: int = 1
+    done: bool = False
 
     @property
     def in_work(self) -> bool:
@@ -39,9 +41,8 @@ class Item:
         return self.failure is None and not self.partition.blocks(self.record.offset)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Records in the order they were polled; a key occurs once, so that no event meets its own follower in one stage."""
 
     items: Sequence[Item]
-    complete: bool = field(default=False)

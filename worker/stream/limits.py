@@ -64,7 +64,7 @@ class RefusalCounter:
             )
         if len(self.window) == self.limits.rate_window:
             share = sum(self.window) / self.limits.rate_window
-            if share > self.limits.rate:
+            if share >= self.limits.rate:
                 raise DeadLetterLimitReached(
                     f"{share:.0%} of the last {self.limits.rate_window} events were refused: the worker stops, nothing was lost. Look "
                     "at `intake dead-letters list`; if the events themselves are bad, raise INTAKE_STREAM__DEAD_LETTER_LIMITS__RATE"

@@ -28,7 +28,7 @@ _Queue = queue.Queue[Batch]
 
 @dataclass(slots=True)
 class AssemblyLine:
-    """Runs a flow's stages. Start it, `offer` batches, `take` them when they are through.
+    """Runs a flow's stages. Start it, `send` batches, `take` them when they are through.
 
     Attributes:
         flow: what to do.
@@ -68,14 +68,15 @@ class AssemblyLine:
         """Most batches that can be in the line: one in each thread, and those waiting before it."""
         return len(self._lines) * (1 + self.depth)
 
-    def offer(self, batch: Batch) -> bool:
-        """Put a batch before the first line; False if there is no room."""
-        try:
-            self._queues[0].put_nowait(batch)
-        except queue.Full:
-            return False
+    @property
+    def has_room(self) -> bool:
+        """True if `send` may be called."""
+        return not self._queues[0].full()
+
+    def send(self, batch: Batch) -> None:
+        """Put a batch before the first line. There must be room: the one thread that sends asks first."""
+        self._queues[0].put_nowait(batch)
         self.observer.batch_sent(self._lines[0][0], len(batch.items))
-        return True
 
     def take(self, timeout_s: float) -> Batch | None:
         """The next batch that is through; None if there is none in time."""
@@ -164,21 +165,22 @@ class AssemblyLine:
         self.observer.moved()
 
     def _close(self, batch: Batch) -> None:
-        """Give up what failed for too long, and tell the flow what becomes a dead letter, before it does."""
+        """Give up what failed for too long; tell the flow what becomes a dead letter, before it does; say what may be committed."""
         for item in batch.items:
             if isinstance(item.failure, RetryError):
                 self._count(item, item.failure)
             else:
                 item.attempts = item.partition.attempts(item.record.offset)
         refused = [item for item in batch.items if _becomes_dead_letter(item)]
-        values = [item.parsed for item in refused if item.parsed is not None]
-        if values:
-            try:
+        try:
+            if values := [item.parsed for item in refused if item.parsed is not None]:
                 self.flow.abandon(values)
-            except RetryError as error:
-                for item in refused:
-                    _fail(item, item.stage, error)
-                    self._count(item, error, may_give_up=False)
+        except RetryError as error:
+            for item in refused:
+                _fail(item, item.stage, error)
+                self._count(item, error, may_give_up=False)
+        for item in batch.items:
+            item.done = item.in_work or _becomes_dead_letter(item)
 
     def _count(self, item: Item, error: RetryError, *, may_give_up: bool = True) -> None:
         now = self.clock()

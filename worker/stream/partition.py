@@ -19,7 +19,7 @@ class Attempts:
     count: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # two ownerships of one partition are two things
 class OwnedPartition:
     """State of an assigned partition.
 
