@@ -71,9 +71,9 @@ def _bed(shape: tuple[int, int], rng: Rng) -> FloatArray:
     if rng.random() < 0.45:
         other, step = _pick(rng, _SHEETS), int(rng.integers(14, 60))
         line = (np.arange(shape[1]) // step % 2).astype(np.float32)
-        weight = np.broadcast_to(line, shape)
+        weight = as_float(np.broadcast_to(line, shape))
         if rng.random() < 0.5:
-            weight = (weight + (np.arange(shape[0]) // step % 2).astype(np.float32)[:, None]) / 2
+            weight = as_float((weight + (np.arange(shape[0]) // step % 2).astype(np.float32)[:, None]) / 2)
         rgb += (_coloured(as_float(light), other) - rgb) * as_float(weight * np.float32(0.7))[..., None]
     return rgb
 
@@ -100,7 +100,7 @@ def _tiles(shape: tuple[int, int], rng: Rng) -> FloatArray:
 
 def _concrete(shape: tuple[int, int], rng: Rng) -> FloatArray:
     light = 1 + np.float32(0.03) * smooth_noise(shape, 5, rng) + np.float32(0.025) * smooth_noise(shape, 60, rng)
-    return _coloured(as_float(light * _grain(shape, rng, 0.04)), as_float([150, 148, 144] + rng.normal(0, 14, 1)))
+    return _coloured(as_float(light * _grain(shape, rng, 0.04)), as_float(np.array([150, 148, 144]) + rng.normal(0, 14)))
 
 
 def _table(shape: tuple[int, int], rng: Rng) -> FloatArray:
@@ -171,7 +171,7 @@ def background_from_photo(photo: ByteArray, size: tuple[int, int], rng: Rng, *, 
     """A background without its garment, made from a real phone photo.
 
     In a photo of one garment the margin shows what it lies on. The plainest of the four margins (least variance of brightness,
-    among two drawn at random) is laid out to fill the picture, every other copy mirrored so that no edge shows.
+    among three drawn at random) is laid out to fill the picture, every other copy mirrored so that no edge shows.
 
     Args:
         photo: (h, w, 3) uint8, 64 px or more on each side.
@@ -182,11 +182,11 @@ def background_from_photo(photo: ByteArray, size: tuple[int, int], rng: Rng, *, 
     h, w = photo.shape[:2]
     down, across = max(8, round(h * margin)), max(8, round(w * margin))
     strips = [photo[:down], photo[-down:], photo[:, :across].swapaxes(0, 1), photo[:, -across:].swapaxes(0, 1)]
-    tried = [strips[int(i)] for i in rng.choice(4, 2, replace=False)]
+    tried = [strips[int(i)] for i in rng.choice(4, 3, replace=False)]
     strip = min(tried, key=lambda s: float(cv2.cvtColor(np.ascontiguousarray(s), cv2.COLOR_RGB2GRAY).std()))
     strip = np.ascontiguousarray(strip)
-    scale = float(rng.uniform(0.9, 1.6)) * max(size) / strip.shape[1]
-    wide, high = round(strip.shape[1] * scale), max(8, round(strip.shape[0] * scale))
+    scale = float(rng.uniform(1.0, 1.6)) * max(size) / strip.shape[1]
+    wide, high = max(max(size), round(strip.shape[1] * scale)), max(8, round(strip.shape[0] * scale))
     strip = np.asarray(cv2.resize(strip, (wide, high), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
     copies = -(-max(size) // high) + 1
     filled = np.concatenate([strip if i % 2 == 0 else strip[::-1] for i in range(copies)])

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from worker.simulate.arrays import FloatArray, as_float
-from worker.simulate.layers import Button, Layer, Line, Part, View
+from worker.simulate.layers import Button, Layer, Line, Material, Part, View
 from worker.simulate.outlines import Path, mirrored, rectangle, symmetric
 
 Waist = Literal["band", "elastic", "drawstring"]
@@ -84,14 +84,14 @@ def _leg(cut: Legs) -> FloatArray:
 def layers_of_legs(cut: Legs, view: View) -> list[Layer]:
     """Trousers, jeans or shorts in painting order."""
     outline = _leg(cut)
-    stitch = "light" if cut.jeans else "dark"
+    stitch: Material = "light" if cut.jeans else "dark"
     strength = 0.8 if cut.jeans else 0.45
     layers: list[Layer] = [
         Part(mirrored(outline), "print", grain=1.5, round=0.85),
         Part(outline, "print", grain=-1.5, round=0.85),
     ]
     side = outline[2:]
-    outer = side[: len(side) // 2] * np.float32([0.97, 1])
+    outer = side[: len(side) // 2] * as_float([0.97, 1])
     if cut.side_stripe:
         layers += [Line(outer, 2.2, "second"), Line(mirrored(outer), 2.2, "second")]
     layers.append(Line(as_float([(0, 4), (0, cut.rise)]), 0.3, "dark", strength=0.5))

@@ -134,7 +134,7 @@ def _cloth(article: Garment, scale: float, *, back: bool) -> Cloth:
 def _draped(rgb: FloatArray, alpha: ByteArray, drawn: Style, scale: float, rng: Rng) -> tuple[FloatArray, ByteArray]:
     """Let the cloth hang: no edge is quite straight, and soft folds run along the garment."""
     side = alpha.shape[0]
-    grid = np.float32(np.mgrid[0:side, 0:side])
+    grid = as_float(np.mgrid[0:side, 0:side])
     small = (side // 4, side // 4)
     shift = [cv2.resize(smooth_noise(small, 9, rng), (side, side)) * np.float32(0.22 * scale) for _ in range(2)]
     moved = np.dstack([rgb, alpha.astype(np.float32)])
@@ -153,7 +153,7 @@ def _on_white(rgb: FloatArray, alpha: ByteArray, rng: Rng) -> ByteArray:
     """Lay the garment on a studio's white with a faint shadow below it."""
     side = alpha.shape[0]
     small = cv2.resize(alpha, (side // 4, side // 4), interpolation=cv2.INTER_AREA)
-    offset = np.float32([[1, 0, side * 0.0015], [0, 1, side * 0.004]])
+    offset = as_float([[1, 0, side * 0.0015], [0, 1, side * 0.004]])
     blurred = cv2.GaussianBlur(cv2.warpAffine(small, offset, (side // 4, side // 4)), (0, 0), side * 0.004)
     shadow = cv2.resize(blurred, (side, side)).astype(np.float32) * np.float32(0.11 * rng.uniform(0.5, 1.2) / 255)
     white = np.float32(rng.uniform(250, 255))

@@ -37,7 +37,7 @@ class Path:
 
 def mirrored(points: FloatArray) -> FloatArray:
     """The same outline on the other side of the centre line."""
-    return as_float(points * np.float32([-1, 1]))
+    return as_float(points * as_float([-1, 1]))
 
 
 def symmetric(half: FloatArray) -> FloatArray:
@@ -52,4 +52,4 @@ def rectangle(left: float, top: float, right: float, bottom: float) -> FloatArra
 
 def offset_along(points: FloatArray, dx: float, dy: float) -> FloatArray:
     """Moved by (dx, dy)."""
-    return as_float(points + np.float32([dx, dy]))
+    return as_float(points + as_float([dx, dy]))

@@ -82,7 +82,7 @@ def warped(
     y = np.broadcast_to(np.arange(h, dtype=np.float32)[:, None], (h, w))
     if shift_x is not None and shift_y is not None:
         x, y = x + shift_x, y + shift_y
-    depth = inverse[2, 0] * x + inverse[2, 1] * y + inverse[2, 2]
+    depth = as_float(inverse[2, 0] * x + inverse[2, 1] * y + inverse[2, 2])
     u = as_float((inverse[0, 0] * x + inverse[0, 1] * y + inverse[0, 2]) / depth)
     v = as_float((inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2]) / depth)
     # A picture much smaller than its source would alias: shrink the source first.
@@ -104,9 +104,10 @@ def bled(rgb: ByteArray, mask: ByteArray) -> ByteArray:
     """
     inside = (mask >= 240).astype(np.uint8)
     small = (max(1, rgb.shape[1] // 4), max(1, rgb.shape[0] // 4))
-    weight = cv2.resize(inside.astype(np.float32), small, interpolation=cv2.INTER_AREA)
-    colour = cv2.resize(rgb * inside[..., None], small, interpolation=cv2.INTER_AREA).astype(np.float32)
-    weight_near = cv2.GaussianBlur(weight, (0, 0), 2.0) + np.float32(1e-4)
-    near = cv2.GaussianBlur(colour, (0, 0), 2.0) / weight_near[..., None]
-    near = cv2.resize(near, (rgb.shape[1], rgb.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return np.where(inside[..., None] > 0, rgb, np.clip(near, 0, 255).astype(np.uint8))
+    weight = cv2.GaussianBlur(
+        cv2.resize(inside * np.uint8(255), small, interpolation=cv2.INTER_AREA).astype(np.float32), (0, 0), 2.0
+    )
+    colour = cv2.resize(cv2.copyTo(rgb, inside), small, interpolation=cv2.INTER_AREA).astype(np.float32)
+    near = cv2.GaussianBlur(colour, (0, 0), 2.0) * (255 / (weight + np.float32(0.02)))[..., None]
+    near = cv2.resize(np.clip(near, 0, 255).astype(np.uint8), (rgb.shape[1], rgb.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.copyTo(rgb, inside, near), dtype=np.uint8)

@@ -49,7 +49,7 @@ class Painter:
         self.alpha = np.zeros((side, side), dtype=np.uint8)
         self._side = side
         self._scale = scale
-        self._origin = np.float32(origin)
+        self._origin = as_float(origin)
         self._cloth = cloth
 
     def _pixels(self, points: FloatArray) -> FloatArray:
@@ -78,7 +78,7 @@ class Painter:
             return
         shape = (int(y1 - y0), int(x1 - x0))
         cover = np.zeros(shape, dtype=np.uint8)
-        cv2.fillPoly(cover, [self._fixed(points - np.float32([x0, y0]))], 255, cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(cover, [self._fixed(points - as_float([x0, y0]))], 255, cv2.LINE_AA, _SHIFT)
         cloth = self._texture(part, (int(x0), int(y0)), shape)
         if part.round > 0:
             inside = cv2.distanceTransform((cover > 127).astype(np.uint8), cv2.DIST_L2, 3)
@@ -138,7 +138,7 @@ class Painter:
         if x1 <= x0 or y1 <= y0:
             return
         cover = np.zeros((int(y1 - y0), int(x1 - x0)), dtype=np.uint8)
-        local = points - np.float32([x0, y0])
+        local = points - as_float([x0, y0])
         thickness = max(1, round(line.width * self._scale))
         runs = self._dashes(local) if line.stitched else [local]
         cv2.polylines(cover, [self._fixed(run) for run in runs], False, 255, thickness, cv2.LINE_AA, _SHIFT)

@@ -305,13 +305,13 @@ def _pockets(cut: Top, view: View) -> list[Layer]:
     if cut.pockets in {"chest", "two-chest"}:
         right: list[Layer] = [
             Part(pocket, "print", tone=1.03, round=0.2),
-            Line(pocket[[0, 1]] + np.float32([0, 1.8]), 0.15, "dark", True, 0.5),
+            Line(pocket[[0, 1]] + as_float([0, 1.8]), 0.15, "dark", True, 0.5),
         ]
         layers += right
         if cut.pockets == "two-chest":
             layers += [
                 Part(mirrored(pocket), "print", tone=1.03, round=0.2),
-                Line(mirrored(pocket[[0, 1]]) + np.float32([0, 1.8]), 0.15, "dark", True, 0.5),
+                Line(mirrored(pocket[[0, 1]]) + as_float([0, 1.8]), 0.15, "dark", True, 0.5),
             ]
     elif cut.pockets == "kangaroo":
         low = cut.length - 7
