@@ -8,19 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from worker.errors import DeadLetterError, IntakeError
+from worker.errors import DeadLetterError, IntakeError, PhotoRefused
+from worker.imaging.decode import PhotoDecoder
 from worker.imaging.types import Photo, Pixels
 from worker.vision.crop import make_crop
 from worker.vision.types import Crop, Embedder, FloatArray, Mask, Segmenter
-
-
-class PhotoDecoder(Protocol):
-    """Turns photo bytes into upright sRGB pixels (`worker.imaging.decode`)."""
-
-    def decode(self, photos: Sequence[Photo]) -> list[Pixels | DeadLetterError]:
-        """One result for each photo, in order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +43,7 @@ class PhotoEmbedder:
     embedder: Embedder
     crop_side: int
 
-    def decode(self, photos: Sequence[Photo]) -> list[Pixels | DeadLetterError]:
+    def decode(self, photos: Sequence[Photo]) -> list[Pixels | PhotoRefused]:
         """Photo bytes to pixels; a photo that is refused gives its error."""
         return self.decoder.decode(photos) if photos else []
 

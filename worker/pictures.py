@@ -11,7 +11,7 @@ import numpy as np
 
 from worker.embedding import CutOut
 from worker.events import ItemPhotographed, StoredPicture
-from worker.imaging.encode import encode_jpeg
+from worker.imaging.decode import encode_jpeg
 from worker.imaging.storage import PhotoStore
 from worker.imaging.types import Pixels
 from worker.vision.types import ByteArray, Mask

@@ -39,11 +39,13 @@ from worker.events.ids import arrival_point_id, new_article_id
 from worker.events.trace import Traceparent
 from worker.flow import Arrival, Decoded, Embedded, Fetched, Searched, Segmented, Settled
 from worker.imaging.storage import PhotoSource
+from worker.imaging.types import Photo, Pixels
 from worker.matching.decision import Decision
 from worker.matching.queries import SearchPlan
 from worker.matching.requests import Alert, SettleRequest
 from worker.matching.requests import Settled as SettledPoints
 from worker.matching.settle import Settler
+from worker.ops.observer import PipelineReports
 from worker.outcome import ArrivalContext, catalogue_insert, match_alert, timings
 from worker.pictures import PictureShelf
 from worker.settings.stream import TopicSettings
@@ -74,12 +76,17 @@ class Pipeline:
     models: ModelFingerprint
     publishing: Publishing
     shelf: PictureShelf | None = None
+    reports: PipelineReports | None = None
 
     # ---- line: photos
 
     def fetch(self, arrivals: Sequence[Arrival]) -> list[Fetched | Refused]:
         """Read every photo's bytes."""
         flat = self.source.fetch_photos([location for arrival in arrivals for location in arrival.event.photos])
+        if self.reports is not None:
+            for photo in flat:
+                if isinstance(photo, Photo):
+                    self.reports.fetched(len(photo.data))
         return [
             photos if isinstance(photos, IntakeError) else Fetched(arrival, photos)
             for arrival, photos in zip(arrivals, regroup(flat, [len(a.event.photos) for a in arrivals]), strict=True)
@@ -88,6 +95,10 @@ class Pipeline:
     def decode(self, arrivals: Sequence[Fetched]) -> list[Decoded | Refused]:
         """Bytes to upright sRGB pixels."""
         flat = self.embedder.decode([photo for fetched in arrivals for photo in fetched.photos])
+        if self.reports is not None:
+            for pixels in flat:
+                if isinstance(pixels, Pixels):
+                    self.reports.decoded(pixels.format, pixels.flags)
         return [
             pixels if isinstance(pixels, IntakeError) else Decoded(fetched.arrival, pixels)
             for fetched, pixels in zip(arrivals, regroup(flat, [len(f.photos) for f in arrivals]), strict=True)
@@ -198,6 +209,10 @@ class Pipeline:
                 self.shelf.put(arrival.event, photos.pixels, photos.cuts)
             except (DeadLetterError, RetryError) as error:
                 return error
+        if self.reports is not None:
+            taken = one.outcome.timings.event_to_decision_ms
+            best = one.outcome.explanation.best_similarity
+            self.reports.decided(one.outcome.decision.value, best, None if taken is None else taken / 1000.0)
         value, headers = encode_event(
             one.outcome,
             event_id=str(one.outcome.event_id),
