@@ -53,16 +53,16 @@ class EdgeShardHandle:
     @contextmanager
     def use(self, what: str, *, writes: bool = False) -> Iterator[edge.EdgeShard]:
         """The shard, for one call. Raises `CatalogueUnavailable` for whatever the engine raises, and when a write has no room."""
-        if writes:
-            self.check_room()
         with self.gate.pass_through(f"collection {self.collection!r}"):
+            if writes:
+                self._check_room()
             try:
                 yield self.shard
             # The engine raises bare Exceptions for everything; what the caller did wrong was checked before.
             except Exception as error:
                 raise CatalogueUnavailable(f"the embedded index {self.folder} could not {what}: {error}") from error
 
-    def check_room(self) -> None:
+    def _check_room(self) -> None:
         """Raise `CatalogueUnavailable` if the disk is nearly full.
 
         Asked before each write because the engine's files are mapped into memory: a write to a full disk there is not an error
@@ -165,8 +165,7 @@ class EdgeCatalogue:
 
     def check(self) -> None:
         """Return if the engine answers and there is room to write; raise otherwise."""
-        self._handle.check_room()
-        with self._handle.use("answer") as shard:
+        with self._handle.use("answer", writes=True) as shard:
             shard.info()
 
     def optimise(self) -> bool:

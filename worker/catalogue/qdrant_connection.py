@@ -6,6 +6,7 @@ import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +36,8 @@ _WRONG_CODES = (
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.UNIMPLEMENTED,
 )
+# What qdrant-client lets through when an answer is not Qdrant's: no JSON, no text, other fields, no result.
+_RUBBISH = (JSONDecodeError, UnicodeDecodeError, ValidationError, AssertionError)
 
 
 class QdrantConnection:
@@ -86,8 +89,7 @@ class QdrantConnection:
             yield
         except IntakeError:
             raise
-        except (ApiException, QdrantException, grpc.RpcError, httpx.HTTPError, ValidationError, AssertionError) as error:
-            # ValidationError and AssertionError: qdrant-client's, for an answer that is not Qdrant's.
+        except (ApiException, QdrantException, grpc.RpcError, httpx.HTTPError, *_RUBBISH) as error:
             raise self._meaning(error, what) from error
 
     def close(self) -> None:
