@@ -180,6 +180,14 @@ def void(_value: object) -> None:
     """For lambdas that must return nothing."""
 
 
+def test_a_dependency_opened_later_is_asked_too() -> None:
+    readiness = Readiness()
+    readiness.watch(Dependency("late", lambda: None))
+    assert not readiness.verdict().ok
+    with readiness:
+        until(lambda: readiness.verdict().ok)
+
+
 def test_a_draining_worker_is_not_ready() -> None:
     readiness = Readiness()
     assert readiness.verdict().ok

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 import worker
+from worker.catalogue.protocol import CatalogueStats
 from worker.errors import Reason
 from worker.ops.metrics import OUTCOMES, STAGE_BUCKETS, Metrics
 
@@ -23,7 +25,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 
 def test_every_metric_of_the_worker_has_the_prefix_and_a_sentence() -> None:
-    rows = list(Metrics(process=False).describe())
+    rows = Metrics(process=False).rows()
     assert len(rows) > 25
     for name, kind, text in rows:
         assert re.fullmatch(r"intake_[a-z_]+", name), name
@@ -60,25 +62,52 @@ def test_the_promise_of_a_second_is_a_bucket_of_its_own() -> None:
     assert sorted(STAGE_BUCKETS) == list(STAGE_BUCKETS)
 
 
+@dataclass(frozen=True)
+class Models:
+    segmenter_id: str = "u2netp"
+    embedder_id: str = "lite0"
+    fingerprint: str = "f1"
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+
+
+def stats(collection: str) -> CatalogueStats:
+    return CatalogueStats("qdrant", collection, "catalogue", points=10, pending=3, dimension=4)
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    duplicate_threshold: float = 0.91
+    review_threshold: float = 0.8
+
+
+def test_models_index_and_thresholds_in_force_are_named() -> None:
+    metrics = Metrics(process=False)
+    metrics.describe(Models(), stats("c1"), Thresholds())
+    assert value(metrics, "intake_model_info", task="segment", model_id="u2netp", provider="CPUExecutionProvider") == 1
+    assert value(metrics, "intake_index_info", engine="qdrant", collection="c1", alias="catalogue", fingerprint="f1") == 1
+    assert value(metrics, "intake_index_points", state="settled") == 7
+    assert value(metrics, "intake_index_points", state="pending") == 3
+    assert value(metrics, "intake_threshold", decision="duplicate") == 0.91
+    assert value(metrics, "intake_threshold", decision="review") == 0.8
+
+
 def test_models_and_index_that_change_leave_no_old_series() -> None:
     metrics = Metrics(process=False)
-    row = {"task": "embed", "model_id": "a", "sha256": "1", "provider": "cpu"}
-    metrics.set_models([row])
-    metrics.set_models([{**row, "model_id": "b"}])
-    metrics.set_index(engine="qdrant", collection="c1", alias="catalogue", fingerprint="f1")
-    metrics.set_index(engine="qdrant", collection="c2", alias="catalogue", fingerprint="f2")
+    metrics.describe(Models(embedder_id="old"), stats("c1"), Thresholds())
+    metrics.describe(Models(embedder_id="new", providers=()), stats("c2"), Thresholds())
     text = metrics.render().decode()
-    assert 'model_id="b"' in text
-    assert 'model_id="a"' not in text
+    assert 'model_id="new",provider="none"' in text
+    assert 'model_id="old"' not in text
     assert 'collection="c2"' in text
     assert 'collection="c1"' not in text
 
 
-def test_thresholds_are_shown() -> None:
+def test_a_dependency_that_answers_is_up() -> None:
     metrics = Metrics(process=False)
-    metrics.set_thresholds(duplicate=0.91, review=0.8)
-    assert value(metrics, "intake_threshold", decision="duplicate") == 0.91
-    assert value(metrics, "intake_threshold", decision="review") == 0.8
+    metrics.dependency_answered("s3", True)
+    metrics.dependency_answered("kafka", False)
+    assert value(metrics, "intake_dependency_up", dependency="s3") == 1
+    assert value(metrics, "intake_dependency_up", dependency="kafka") == 0
 
 
 def test_the_build_is_named() -> None:

@@ -129,6 +129,10 @@ class Readiness:
         self._draining = threading.Event()
         self._threads: list[threading.Thread] = []
 
+    def watch(self, dependency: Dependency) -> None:
+        """Ask this one too; before `start`. For dependencies that are opened only after the probes are served."""
+        self._dependencies = (*self._dependencies, dependency)
+
     def start(self) -> None:
         """Begin asking."""
         for dependency in self._dependencies:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
@@ -32,6 +32,62 @@ SIMILARITY_BUCKETS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 
 TWIN_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0)
 
 OUTCOMES = ("duplicate", "review", "new", "dead-letter")
+
+
+class ModelsInUse(Protocol):
+    """What the metrics say of the models (`worker.vision.LoadedModels`)."""
+
+    @property
+    def segmenter_id(self) -> str:
+        """Registry id."""
+
+    @property
+    def embedder_id(self) -> str:
+        """Registry id."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the pair and its preprocessing."""
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """What the models run on, first choice first."""
+
+
+class IndexInUse(Protocol):
+    """What the metrics say of the index (`worker.catalogue.protocol.CatalogueStats`)."""
+
+    @property
+    def engine(self) -> str:
+        """Which engine."""
+
+    @property
+    def collection(self) -> str:
+        """What is searched."""
+
+    @property
+    def alias(self) -> str:
+        """Under which name."""
+
+    @property
+    def points(self) -> int:
+        """All points."""
+
+    @property
+    def pending(self) -> int:
+        """Points that are not settled."""
+
+
+class ThresholdsInUse(Protocol):
+    """What the metrics say of the thresholds (a calibration)."""
+
+    @property
+    def duplicate_threshold(self) -> float:
+        """Similarity from which an arrival is a duplicate."""
+
+    @property
+    def review_threshold(self) -> float:
+        """Similarity from which a person should look."""
 
 
 class Metrics:
@@ -143,7 +199,7 @@ class Metrics:
 
         # ---- models, index, matching
         self.model = Gauge(
-            "intake_model_info", "The models that run; always 1.", ["task", "model_id", "sha256", "provider"], registry=registry
+            "intake_model_info", "The models that run; always 1.", ["task", "model_id", "provider"], registry=registry
         )
         self.index = Gauge(
             "intake_index_info",
@@ -151,7 +207,12 @@ class Metrics:
             ["engine", "collection", "alias", "fingerprint"],
             registry=registry,
         )
-        self.index_points = Gauge("intake_index_points", "Points in the index by state.", ["state"], registry=registry)
+        self.index_points = Gauge(
+            "intake_index_points",
+            "Points in the index by state, as counted when this worker started.",
+            ["state"],
+            registry=registry,
+        )
         self.threshold = Gauge(
             "intake_threshold", "Similarity from which an arrival is a duplicate or for review.", ["decision"], registry=registry
         )
@@ -173,23 +234,24 @@ class Metrics:
         """The text exposition, as `/metrics` serves it."""
         return generate_latest(self.registry)
 
-    def describe(self) -> Iterable[tuple[str, str, str]]:
+    def rows(self) -> list[tuple[str, str, str]]:
         """(name, type, description) of every metric of the worker itself, by name."""
         families = {family.name: family for family in self.registry.collect() if family.name.startswith("intake_")}
         return [(name, family.type, family.documentation) for name, family in sorted(families.items())]
 
-    def set_models(self, rows: Iterable[Mapping[str, str]]) -> None:
-        """Name the models that run: mappings with task, model_id, sha256 and provider. Replaces what was named before."""
+    def describe(self, models: ModelsInUse, index: IndexInUse, thresholds: ThresholdsInUse) -> None:
+        """Name the models, the index and the thresholds in force. Replaces what was named before."""
+        provider = models.providers[0] if models.providers else "none"
         self.model.clear()
-        for row in rows:
-            self.model.labels(row["task"], row["model_id"], row["sha256"], row["provider"]).set(1)
-
-    def set_index(self, *, engine: str, collection: str, alias: str, fingerprint: str) -> None:
-        """Name the index that is searched. Replaces what was named before."""
+        self.model.labels("segment", models.segmenter_id, provider).set(1)
+        self.model.labels("embed", models.embedder_id, provider).set(1)
         self.index.clear()
-        self.index.labels(engine, collection, alias, fingerprint).set(1)
+        self.index.labels(index.engine, index.collection, index.alias, models.fingerprint).set(1)
+        self.index_points.labels("settled").set(index.points - index.pending)
+        self.index_points.labels("pending").set(index.pending)
+        self.threshold.labels("duplicate").set(thresholds.duplicate_threshold)
+        self.threshold.labels("review").set(thresholds.review_threshold)
 
-    def set_thresholds(self, *, duplicate: float, review: float) -> None:
-        """The thresholds in force."""
-        self.threshold.labels("duplicate").set(duplicate)
-        self.threshold.labels("review").set(review)
+    def dependency_answered(self, name: str, ok: bool) -> None:
+        """A dependency answered its check, or did not."""
+        self.dependency_up.labels(name).set(1 if ok else 0)
