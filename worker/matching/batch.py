@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 
 from worker.catalogue.protocol import Catalogue, Point, PointState
 from worker.errors import CatalogueUnavailable, EventRefused, Reason, TwinInFlight
@@ -57,6 +59,7 @@ class Batch:
         self._settled_here: set[int] = set()
         self._waited_since: float | None = None
         self._polls = 0
+        self._swept: set[str] = set()
         self._race = Race(self._same_before(), self._twins_before())
 
     def run(self) -> list[SettleOutcome]:
@@ -136,6 +139,7 @@ class Batch:
             state = PointState.PENDING if event is None else PointState.SETTLED
             record = Record(self._requests[i].body_hash, event).to_text()
             points += [replace(point, state=state, record=record) for point in self._requests[i].points]
+        self._tools.fence()
         self._catalogue.upsert(points)
         self._tools.faults.reach("after-pending-write")
 
@@ -146,6 +150,7 @@ class Batch:
             records[request.arrival_id] = Record(request.body_hash, request.record(self._decide(i))).to_text()
             self._settled_here.add(i)
         self._tools.faults.reach("before-settle-write")
+        self._tools.fence()
         self._catalogue.settle(records)
         self._tools.faults.reach("after-settle-write")
 
@@ -164,15 +169,35 @@ class Batch:
         now = self._tools.clock()
         self._waited_since = now if self._waited_since is None else self._waited_since
         overdue = {i for i in step.who if self._patience.wait(self._requests[i].arrival_id)}
-        if now - self._waited_since >= self._settings.settle_wait_s:
-            return self._race.expire(claims, {i: Ending.OVERDUE if i in overdue else Ending.LEFT for i in step.who})
         if overdue:
+            if self._sweep(claims, overdue):
+                return self._race.advance(claims, step, {})
             return self._race.expire(claims, dict.fromkeys(overdue, Ending.OVERDUE))
+        if now - self._waited_since >= self._settings.settle_wait_s:
+            return self._race.expire(claims, dict.fromkeys(step.who, Ending.LEFT))
         self._tools.between("before-wait", self._names(step.who))
         longest = min(LONGEST_POLL_S, FIRST_POLL_S * 2 ** min(self._polls, _DOUBLINGS))
         self._polls += 1
         self._tools.sleep(longest * (0.5 + 0.5 * self._tools.jitter()))
         return self._race.advance(claims, step, {})
+
+    def _sweep(self, claims: Claims, overdue: set[int]) -> bool:
+        """Withdraw pending points so old that nobody is at work on them; True if there were any.
+
+        They are left by a worker that was stopped, overtaken, and killed just after it woke up and wrote. Should their owner live
+        after all, it finds them gone when it confirms, and asks again: a withdrawal never makes two articles of one.
+        """
+        blockers = sorted({blocker for i in overdue for blocker in claims[i].blockers} - self._swept)
+        if not blockers:
+            return False
+        oldest = self._tools.wall_clock() - timedelta(seconds=self._settings.orphan_after_s)
+        found = self._catalogue.points_of_arrivals(blockers)
+        orphans = [name for name, points in found.items() if max(point.written_at for point in points) < oldest]
+        if orphans:
+            structlog.get_logger(__name__).warning("withdrawing pending points nobody settles", arrivals=orphans)
+            self._catalogue.withdraw(orphans)
+            self._swept.update(orphans)
+        return bool(orphans)
 
     # The end.
 

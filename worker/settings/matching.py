@@ -25,7 +25,18 @@ class MatchingSettings(Group):
         ge=0,
         description="Part of twin_wait_s that is waited inside the settle stage; then the arrival's partition waits instead.",
     )
+    orphan_after_s: float = Field(
+        default=900.0,
+        gt=0,
+        description="Pending points older than this belong to no living worker: whoever meets them at twin_wait_s withdraws them.",
+    )
     article_id_prefix: str = Field(default="article-", description="New articles are called prefix + arrival_id.")
+
+    @model_validator(mode="after")
+    def _orphans_outlive_waits(self) -> Self:
+        if self.orphan_after_s < 2 * self.twin_wait_s:
+            raise ValueError("orphan_after_s must be at least twice twin_wait_s")
+        return self
 
     @model_validator(mode="after")
     def _review_is_below_duplicate(self) -> Self:
