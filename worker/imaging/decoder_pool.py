@@ -93,6 +93,7 @@ class DecoderProcess:
             self._arena = mmap.mmap(handle, self._arena_bytes)
             self._process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", self._program, json.dumps(self._options | {"arena_fd": handle})],
+                bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
@@ -121,9 +122,8 @@ class DecoderProcess:
         self._arena[: len(data)] = data
         try:
             self._process.stdin.write(FRAME.pack(len(data)))
-            self._process.stdin.flush()
         except OSError as error:
-            raise self._death() from error
+            raise DecoderDied(str(self._death()), innocent=True) from error  # it ended before it saw this photo
         return self._as_decoded(self._receive(Deadline.after(self._timeout_s + TIMEOUT_GRACE_S)))
 
     def kill(self) -> None:
@@ -252,9 +252,10 @@ class DecoderPool:
         self._all.clear()
 
     def _decode(self, photo: Photo) -> Pixels | PhotoRefused:
-        process = self._surely_ready(self._idle.get())
+        process = self._idle.get()
         try:
             for last in (False, True):
+                process = self._surely_ready(process)
                 try:
                     return as_pixels(photo, process.decode(photo.data))
                 except DecoderDied as death:
@@ -262,7 +263,6 @@ class DecoderPool:
                     if last or not death.innocent:
                         refusal = PhotoRefused(Reason.PHOTO_DECODER_CRASHED, f"the process decoding it {death}")
                         return refused(photo, refusal)
-                    process = self._surely_ready(process)
         except PhotoRefused as refusal:
             if refusal.reason is Reason.PHOTO_DECODER_CRASHED:
                 process = self._replaced(process)
@@ -287,7 +287,6 @@ class DecoderPool:
                 process = self._replaced(process)
             else:
                 return process
-        self._idle.put(process)
         raise ConfigurationError(f"decoder processes do not start: the last one {reason}")
 
     def _replaced(self, process: DecoderProcess) -> DecoderProcess:
