@@ -18,12 +18,20 @@ STOP_TIMEOUT_S = 30.0
 LOG_TAIL_LINES = 12
 
 
+def child_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with exactly these INTAKE_ settings, but for the models': those are the user's choice."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith("INTAKE_") or name.startswith("INTAKE_VISION__")
+    }
+    return kept | dict(settings)
+
+
 class WorkerProcess:
     """One ``intake run`` as a child that ends with this process. Its log lines go to `log_path`."""
 
     def __init__(self, settings: Mapping[str, str], log_path: Path) -> None:
         self.log_path = log_path
-        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("INTAKE_")} | dict(settings)
+        self._environment = child_environment(settings)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
@@ -44,10 +52,21 @@ class WorkerProcess:
         """Process id, or None before the start."""
         return self._process.pid if self._process else None
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def check(self) -> None:
         """Return while it runs; raises `ConfigurationError` with the end of its log when it has ended."""
         if self._process is not None and self._process.poll() is not None:
             raise ConfigurationError(f"the worker ended with exit code {self._process.returncode}:\n{self.log_tail()}")
+
+    def wait(self, timeout_s: float) -> int:
+        """Wait until it ends by itself; its exit code. Raises `subprocess.TimeoutExpired`."""
+        if self._process is None:
+            raise ConfigurationError("the worker was not started")
+        return self._process.wait(timeout_s)
 
     def stop(self) -> int | None:
         """SIGTERM, and wait until it has drained; SIGKILL if it does not. The exit code."""
