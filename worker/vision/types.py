@@ -33,10 +33,12 @@ class Crop:
     Attributes:
         rgb: (side, side, 3) uint8: the garment on white, square, with a margin.
         mask: (side, side) uint8, 0..255, of the garment in `rgb`.
+        flags: what a person should know, such as ``garment-not-found``.
     """
 
     rgb: ByteArray
     mask: ByteArray
+    flags: tuple[str, ...] = ()
 
 
 class Segmenter(Protocol):

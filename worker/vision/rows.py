@@ -1,0 +1,98 @@
+"""A model is a row: where its file comes from, what it must hash to, how photos go in and what comes out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+ModelId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Task = Literal["segment", "embed"]
+Triple = tuple[float, float, float]
+
+
+class RowPart(BaseModel):
+    """Base of a row and its parts: immutable, and a misspelt name is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputSpec(RowPart):
+    """How a photo (segment) or a crop (embed) becomes the model's input.
+
+    The pixels, RGB 0..255, are resized to (`height`, `width`), multiplied by 1/255 (`unit`), divided by the photo's own
+    brightest value (`photo-max`, what U²-Net was trained with) or left as they are (`byte`); then `mean` is subtracted and the
+    result divided by `std`. A uint8 input takes the bytes as they are.
+    """
+
+    image: str = Field(description="Name of the graph's image input.")
+    mask: str | None = Field(default=None, description="Name of the mask input (uint8, batch x height x width), if it has one.")
+    height: int = Field(ge=16, le=4096)
+    width: int = Field(ge=16, le=4096)
+    layout: Literal["nchw", "nhwc"] = "nchw"
+    dtype: Literal["float32", "uint8"] = "float32"
+    range: Literal["unit", "photo-max", "byte"] = "unit"
+    mean: Triple = (0.0, 0.0, 0.0)
+    std: Triple = (1.0, 1.0, 1.0)
+    resize: Literal["stretch", "letterbox"] = "stretch"
+
+    @model_validator(mode="after")
+    def _bytes_are_not_normalised(self) -> Self:
+        if self.dtype == "uint8" and (self.range, self.mean, self.std) != ("byte", (0, 0, 0), (1, 1, 1)):
+            raise ValueError("a uint8 input takes bytes: range must be `byte`, without mean and std")
+        if min(self.std) <= 0:
+            raise ValueError("std must be above 0")
+        return self
+
+
+class OutputSpec(RowPart):
+    """What is read from the graph.
+
+    A segmenter's output is (batch, channels, h, w) or (batch, h, w); `channels` are those that mean garment, added up after
+    `activation`. An embedder's output is (batch, `dimension`).
+    """
+
+    name: str
+    dimension: int | None = Field(default=None, ge=1, le=65_536)
+    activation: Literal["none", "sigmoid", "softmax"] = "none"
+    channels: tuple[int, ...] = (0,)
+
+
+class ModelRow(RowPart):
+    """One model. `kind` `onnx` has a file; `grabcut` and `none` are segmenters made of code alone.
+
+    `source` is one of: ``package:NAME`` (a file in this package's models folder), ``file:PATH``, ``s3://BUCKET/KEY``,
+    ``https://...`` or ``pypi:NAME==VERSION!PATH/IN/WHEEL``.
+    """
+
+    id: ModelId
+    task: Task
+    kind: Literal["onnx", "grabcut", "none"] = "onnx"
+    default: bool = Field(default=False, description="The row that the setting `default` means; one for each task.")
+    source: str | None = None
+    sha256: Sha256 | None = None
+    size: int | None = Field(default=None, ge=1, description="Bytes.")
+    licence: str = Field(description="SPDX expression, or `unknown`.")
+    notice: str = Field(default="", description="Whose work it is, and what must be said with it.")
+    card: str = Field(default="", description="Data, recipe, metrics and limits, for people.")
+    opset: int | None = Field(default=None, ge=7)
+    input: InputSpec | None = None
+    output: OutputSpec | None = None
+    cpu_max_batch: int = Field(default=16, ge=1, description="Largest batch that is worth it on a CPU; measured.")
+    fp16: bool = Field(default=True, description="Whether half precision keeps the results (on a GPU).")
+    fp16_keep: tuple[str, ...] = Field(default=(), description="Prefixes of names of nodes that stay in full precision.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.kind == "onnx":
+            missing = [name for name in ("source", "sha256", "size", "input", "output") if getattr(self, name) is None]
+            if missing:
+                raise ValueError(f"an onnx row needs {', '.join(missing)}")
+            if self.task == "embed" and self.output is not None and self.output.dimension is None:
+                raise ValueError("an embedder needs output.dimension")
+            if self.task == "segment" and self.input is not None and self.input.mask is not None:
+                raise ValueError("a segmenter takes no mask")
+        elif self.task != "segment":
+            raise ValueError(f"{self.kind} is a segmenter, not an embedder")
+        return self
