@@ -12,7 +12,7 @@ import numpy as np
 from worker.embedding import CutOut
 from worker.events import ItemPhotographed, StoredPicture
 from worker.imaging.decode import encode_jpeg
-from worker.imaging.storage import PhotoStore
+from worker.imaging.store import PhotoStore
 from worker.imaging.types import Pixels
 from worker.vision.types import ByteArray, Mask
 
