@@ -23,6 +23,7 @@ class Item:
         failure: what took it out of the batch.
         stage: the stage that `failure` comes from.
         attempts: how often it was tried, this time included; set at the line's end.
+        ignored: True if `Flow.parse` found nothing to do; no stage sees it.
         done: True once it may be committed: it went through every stage, or it is a dead letter the flow knows of.
     """
 
@@ -33,12 +34,13 @@ class Item:
     failure: DeadLetterError | RetryError | None = None
     stage: str = "parse"
     attempts: int = 1
+    ignored: bool = False
     done: bool = False
 
     @property
     def in_work(self) -> bool:
         """True while the next stage may work on it."""
-        return self.failure is None and not self.partition.blocks(self.record.offset)
+        return self.failure is None and not self.ignored and not self.partition.blocks(self.record.offset)
 
 
 @dataclass(frozen=True, slots=True)

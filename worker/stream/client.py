@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Iterator
 from typing import Any
 
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.admin import KafkaAdminClient
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
@@ -134,6 +134,19 @@ def open_consumer(kafka: KafkaSettings, stream: StreamSettings) -> KafkaConsumer
             retry_backoff_ms=stream.retry_backoff_ms,
             metrics_enabled=False,
         )
+
+
+def poll(consumer: KafkaConsumer, timeout_s: float, max_records: int) -> dict[TopicPartition, list[Any]]:
+    """`consumer.poll`, but a partition that was paused and resumed is never forgotten.
+
+    kafka-python 3.0.12 sets the rest of a paused partition's fetch aside and takes it up again only when no other fetch is current; an
+    exhausted one still counts as current. The partition would then not be read until the process ends.
+    """
+    fetcher = consumer._fetcher  # noqa: SLF001  there is no public way to say this
+    if not fetcher._next_partition_records:  # noqa: SLF001
+        fetcher._next_partition_records = None  # noqa: SLF001
+    polled: dict[TopicPartition, list[Any]] = consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=max_records)
+    return polled
 
 
 def open_reader(kafka: KafkaSettings) -> KafkaConsumer:

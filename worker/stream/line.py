@@ -19,7 +19,7 @@ from worker.ops.faults import Faults
 from worker.stream.backoff import Backoff
 from worker.stream.batch import Batch, Item
 from worker.stream.observer import StreamObserver
-from worker.stream.types import Flow, Stage
+from worker.stream.types import Flow, Ignored, Stage
 
 # How long a line sleeps at most before it looks whether the worker ends.
 _LOOK_S = 0.5
@@ -138,9 +138,14 @@ class AssemblyLine:
         for item in batch.items:
             if item.in_work:
                 try:
-                    item.value = item.parsed = self.flow.parse(item.record)
+                    parsed = self.flow.parse(item.record)
                 except (DeadLetterError, RetryError) as error:
                     _fail(item, "parse", error)
+                    continue
+                if isinstance(parsed, Ignored):
+                    item.ignored, item.value = True, ()
+                else:
+                    item.value = item.parsed = parsed
 
     def _run_stage(self, stage: Stage, batch: Batch) -> None:
         items = [item for item in batch.items if item.in_work]
@@ -180,7 +185,8 @@ class AssemblyLine:
                 _fail(item, item.stage, error)
                 self._count(item, error, may_give_up=False)
         for item in batch.items:
-            item.done = item.in_work or _becomes_dead_letter(item)
+            ignored = item.ignored and not item.partition.blocks(item.record.offset)
+            item.done = item.in_work or ignored or _becomes_dead_letter(item)
 
     def _count(self, item: Item, error: RetryError, *, may_give_up: bool = True) -> None:
         now = self.clock()

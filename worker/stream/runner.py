@@ -28,7 +28,7 @@ from worker.stream.assignment import Assignment
 from worker.stream.backoff import Backoff
 from worker.stream.batch import Batch, Item
 from worker.stream.checks import check_topics, input_topics, output_topics
-from worker.stream.client import open_consumer, translated
+from worker.stream.client import open_consumer, poll, translated
 from worker.stream.dead_letter import DeadLetterWriter
 from worker.stream.feed import Feed
 from worker.stream.limits import RefusalCounter
@@ -208,7 +208,7 @@ class StreamWorker:
             if any(partition.cut is not None for partition in self._assignment.owned.values()):
                 wait_s = min(wait_s, _BUSY_WAIT_S)
         try:
-            records = self._consumer.poll(timeout_ms=int(wait_s * 1000), max_records=max(1, self._feed.room))
+            records = poll(self._consumer, wait_s, max_records=max(1, self._feed.room))
         except kafka_errors.RetriableError as error:
             _log.warning("a poll failed and is repeated", error=str(error))
             time.sleep(_POLL_ERROR_PAUSE_S)

@@ -34,6 +34,16 @@ class OutputRecord:
     headers: Headers = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """What `Flow.parse` returns for a record that is no event for this worker, such as a notification that a photo was deleted.
+
+    It goes through no stage, its offset is committed, nothing is published. `what` names it for the log.
+    """
+
+    what: str
+
+
 # A stage takes the values that are still in work, in order, and returns one result for each: the next value, or the error that
 # takes this one out of the batch (a DeadLetterError: it becomes a dead letter; a RetryError: its partition waits and it is read
 # again). A StopError, or any other exception, is raised and ends the process. A RetryError that concerns the whole batch (the
@@ -55,7 +65,7 @@ class Flow:
     """What a worker does with a record, as the stream room sees it.
 
     Attributes:
-        parse: record to the first stage's value; raises DeadLetterError where the record cannot be read.
+        parse: record to the first stage's value, or `Ignored`; raises DeadLetterError where the record cannot be read.
         stages: in order; the last one's results are `Sequence[OutputRecord]` for each arrival.
         abandon: called with the parsed value of every arrival that becomes a dead letter, before the dead letter is committed
             (withdraws its pending points); None where parsing failed.
