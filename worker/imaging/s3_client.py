@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 # What a library raises while speaking to S3. ValueError and OSError too: an answer that is no S3 answer breaks parsers anywhere.
-S3_EXCEPTIONS = (boto.BotoCoreError, boto.ClientError, HTTPError, OSError, ValueError)
+# RecursionError: on a redirect botocore asks the bucket for its region, and if that is redirected too, again, without end.
+S3_EXCEPTIONS = (boto.BotoCoreError, boto.ClientError, HTTPError, OSError, ValueError, RecursionError)
 
 # Codes that say who we are is refused: no key has anything to do with it.
 CREDENTIAL_CODES = frozenset(
@@ -44,6 +46,12 @@ SETUP_CODES = frozenset(
 # Codes that are about the object asked for, and about it alone.
 MISSING_CODES = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed"})  # 405: the version asked for is a delete marker
 KEY_CODES = frozenset({"InvalidArgument", "InvalidObjectState", "InvalidURI", "KeyTooLongError"})
+SETUP_EXCEPTIONS = (
+    boto.EndpointProviderError,
+    boto.InvalidEndpointConfigurationError,
+    boto.InvalidRegionError,
+    boto.UnsupportedS3ConfigurationError,
+)
 # 4xx answers that pass: S3 gave up waiting, or asks for fewer requests.
 PASSING_CODES = frozenset(
     {"OperationAborted", "RequestTimeout", "RequestThrottled", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests"}
@@ -70,6 +78,8 @@ def make_client(settings: StorageSettings) -> S3Client:
     Raises:
         ConfigurationError: the endpoint, region or CA bundle cannot be used.
     """
+    if settings.ca_bundle is not None and not Path(settings.ca_bundle).exists():
+        raise ConfigurationError(f"INTAKE_STORAGE__CA_BUNDLE: there is no file {settings.ca_bundle}")
     try:
         # Of a session of its own: boto3's default session is not made for threads.
         return boto3.session.Session().client(
@@ -128,7 +138,9 @@ def as_intake_error(error: Exception, what: str) -> IntakeError:
         return AccessDenied(
             f"{what}: no usable S3 credentials; set INTAKE_STORAGE__ACCESS_KEY_ID and its secret, or a role: {error}"
         )
-    if isinstance(error, (boto.InvalidEndpointConfigurationError, boto.UnsupportedS3ConfigurationError)):
+    if isinstance(error, RecursionError):
+        return ConfigurationError(f"{what}: S3 redirects without end; look at INTAKE_STORAGE__ENDPOINT_URL and INTAKE_STORAGE__REGION")
+    if isinstance(error, SETUP_EXCEPTIONS):
         return ConfigurationError(f"{what}: INTAKE_STORAGE__ENDPOINT_URL or __REGION cannot be used: {error}")
     if isinstance(error, boto.SSLError):
         # A retry, not a stop: a certificate that expired is replaced at the server, and nothing is lost meanwhile.
