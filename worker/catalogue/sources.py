@@ -168,12 +168,10 @@ def _attributes(fields: Mapping[str, Any]) -> Attributes:
     return Attributes(**{name: str(value) if isinstance(value, int | float) else value for name, value in given.items()})
 
 
-def _named(photo: Path, pattern: re.Pattern[str] | None) -> CatalogueEntry | BadEntry:
-    if pattern is None:
+def _named(photo: Path, pattern: re.Pattern[str] | None) -> CatalogueEntry:
+    match = None if pattern is None else pattern.match(photo.stem)
+    if match is None:  # beside `shirt_back.jpg` there is often a plain `shirt.jpg`: the front
         return CatalogueEntry(id_from_name(photo.stem), DEFAULT_VIEW, str(photo))
-    match = pattern.match(photo.stem)
-    if match is None:
-        return BadEntry(photo.name, "its name is not made as --names says")
     view = match.groupdict().get("view")
     return CatalogueEntry(id_from_name(match["article"]), view_from_name(view) if view else DEFAULT_VIEW, str(photo))
 

@@ -27,7 +27,8 @@ def local_location(path: Path, view: str = "front") -> PhotoLocation:
         raise PhotoRefused(Reason.PHOTO_MISSING, f"{text!r}: the file's name is not valid UTF-8; rename it") from error
     if size > MAX_KEY_BYTES:
         raise PhotoRefused(Reason.PHOTO_MISSING, f"{text[:80]}...: the path is longer than {MAX_KEY_BYTES} bytes")
-    return PhotoLocation(bucket=LOCAL_BUCKET, key=text, view=view)
+    # Constructed without validation: what an event's key may not be (absolute), a path must be.
+    return PhotoLocation.model_construct(bucket=LOCAL_BUCKET, key=text, version_id=None, etag=None, view=view)
 
 
 class LocalPhotos:
