@@ -42,21 +42,22 @@ class OutcomeReader:
         self._consumer = open_reader(settings.kafka)
         try:
             with translated("reading outcomes", settings.kafka):
-                partitions = []
-                for topic in (topics.match_alert, topics.catalogue_insert, topics.dead_letter):
-                    numbers = self._consumer.partitions_for_topic(topic)
-                    if not numbers:
-                        raise ConfigurationError(f"the topic {topic} is not there; `intake topics create` makes it")
-                    partitions += [TopicPartition(topic, number) for number in sorted(numbers)]
-                self._consumer.assign(partitions)
-                starts = (
-                    self._consumer.beginning_offsets(partitions) if from_beginning else self._consumer.end_offsets(partitions)
-                )
-                for partition, offset in starts.items():
-                    self._consumer.seek(partition, offset)
+                self._start((topics.match_alert, topics.catalogue_insert, topics.dead_letter), from_beginning=from_beginning)
         except BaseException:
             self.close()
             raise
+
+    def _start(self, topics: tuple[str, ...], *, from_beginning: bool) -> None:
+        partitions = []
+        for topic in topics:
+            numbers = self._consumer.partitions_for_topic(topic)
+            if not numbers:
+                raise ConfigurationError(f"the topic {topic} is not there; `intake topics create` makes it")
+            partitions += [TopicPartition(topic, number) for number in sorted(numbers)]
+        self._consumer.assign(partitions)
+        starts = self._consumer.beginning_offsets(partitions) if from_beginning else self._consumer.end_offsets(partitions)
+        for partition, offset in starts.items():
+            self._consumer.seek(partition, offset)
 
     def read(self, deadline: Deadline | None = None) -> Iterator[Followed]:
         """Output events as they come, until the deadline (None: for ever)."""

@@ -149,7 +149,7 @@ def build_scenario(options: ScenarioOptions) -> Scenario:
 
 def kind_counts(options: ScenarioOptions) -> dict[Kind, int]:
     """How many arrivals of each kind: shares of the count, rounded so that they add up to it; twins are even."""
-    counts = {kind: 0 for kind in Kind}
+    counts = dict.fromkeys(Kind, 0)
     for kind, share in options.faults.items():
         counts[kind] = round(share * options.count)
     counts[Kind.TWIN] -= counts[Kind.TWIN] % 2

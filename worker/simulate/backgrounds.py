@@ -117,7 +117,7 @@ def _cardboard(shape: tuple[int, int], rng: Rng) -> FloatArray:
 
 
 def _wall(shape: tuple[int, int], rng: Rng) -> FloatArray:
-    h, w = shape
+    w = shape[1]
     light = 1 + np.float32(0.015) * smooth_noise(shape, 20, rng)
     rgb = _coloured(as_float(light * _grain(shape, rng, 0.012)), _pick(rng, _WALLS))
     if rng.random() < 0.5:  # a door or wardrobe, with its frame
@@ -186,7 +186,7 @@ def background_from_photo(photo: ByteArray, size: tuple[int, int], rng: Rng, *, 
     strip = min(tried, key=lambda s: float(cv2.cvtColor(np.ascontiguousarray(s), cv2.COLOR_RGB2GRAY).std()))
     strip = np.ascontiguousarray(strip)
     scale = float(rng.uniform(1.0, 1.6)) * max(size) / strip.shape[1]
-    wide, high = max(max(size), round(strip.shape[1] * scale)), max(8, round(strip.shape[0] * scale))
+    wide, high = max(*size, round(strip.shape[1] * scale)), max(8, round(strip.shape[0] * scale))
     strip = np.asarray(cv2.resize(strip, (wide, high), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
     copies = -(-max(size) // high) + 1
     filled = np.concatenate([strip if i % 2 == 0 else strip[::-1] for i in range(copies)])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from worker.simulate.arrays import FloatArray, as_float
-from worker.simulate.layers import Button, Layer, Line, Material, Part, View
+from worker.simulate.layers import Button, Layer, Line, Material, Part, View, both_sides
 from worker.simulate.outlines import Path, mirrored, rectangle, symmetric
 
 Waist = Literal["band", "elastic", "drawstring"]
@@ -59,8 +59,7 @@ def _waistband(half: float, kind: Waist, view: View) -> list[Layer]:
     outline = symmetric(Path(0, dip).line(half, 0).line(half + 0.3, 4).line(0, 4 + dip).points)
     layers: list[Layer] = [Part(outline, "print", tone=0.98, round=0.3, pleats=0 if kind == "band" else 26)]
     if kind == "drawstring" and view == "front":
-        for side in (-1.0, 1.0):
-            layers.append(Line(Path(side * 0.8, 3).curve(side * 1.5, 9, side * 3.2, 15).points, 0.6, "light"))
+        layers += _pair(Line(Path(0.8, 3).curve(1.5, 9, 3.2, 15).points, 0.6, "light"))
     elif kind == "band" and view == "front":
         layers.append(Button(0.0, 2.4, 0.9, "metal"))
     return layers
@@ -71,7 +70,7 @@ def _leg(cut: Legs) -> FloatArray:
     knee_at = cut.rise + (cut.length - cut.rise) * 0.5
     centre = cut.gap + cut.hem
     path = Path(0, 0).line(cut.waist, 0).curve(cut.hip, cut.hip_at * 0.5, cut.hip, cut.hip_at)
-    if cut.length > cut.rise + 30:
+    if _long(cut):
         middle = (cut.hip + cut.gap + centre + cut.hem) / 4 + 1
         path.curve((cut.hip * 1.4 + middle + cut.knee * 0.8) / 2.4, (cut.hip_at + knee_at) / 2, middle + cut.knee * 0.8, knee_at)
         path.line(centre + cut.hem, cut.length).line(centre - cut.hem, cut.length)
@@ -81,65 +80,95 @@ def _leg(cut: Legs) -> FloatArray:
     return path.points
 
 
-def layers_of_legs(cut: Legs, view: View) -> list[Layer]:
-    """Trousers, jeans or shorts in painting order."""
-    outline = _leg(cut)
-    stitch: Material = "light" if cut.jeans else "dark"
-    strength = 0.8 if cut.jeans else 0.45
-    layers: list[Layer] = [
-        Part(mirrored(outline), "print", grain=1.5, round=0.85),
-        Part(outline, "print", grain=-1.5, round=0.85),
-    ]
-    side = outline[2:]
-    outer = side[: len(side) // 2] * as_float([0.97, 1])
-    if cut.side_stripe:
-        layers += [Line(outer, 2.2, "second"), Line(mirrored(outer), 2.2, "second")]
-    layers.append(Line(as_float([(0, 4), (0, cut.rise)]), 0.3, "dark", strength=0.5))
-    hem_y = cut.length - (3.5 if cut.cuffed else 2.0)
+def _pair(line: Line) -> list[Layer]:
+    """A line on the right, and its mirror image on the left."""
+    return [line, replace(line, points=mirrored(line.points))]
+
+
+def _stitch(cut: Legs) -> tuple[Material, float]:
+    """Colour and strength of the seams: jeans show theirs."""
+    return ("light", 0.8) if cut.jeans else ("dark", 0.45)
+
+
+def _long(cut: Legs) -> bool:
+    return cut.length > cut.rise + 30
+
+
+def _hems(cut: Legs) -> list[Layer]:
+    material, strength = _stitch(cut)
+    y = cut.length - (3.5 if cut.cuffed else 2.0)
     centre = cut.gap + cut.hem
-    if cut.length > cut.rise + 30:
-        hem = as_float([(centre - cut.hem * 1.02, hem_y), (centre + cut.hem * 1.02, hem_y)])
+    if _long(cut):
+        hem = as_float([(centre - cut.hem * 1.02, y), (centre + cut.hem * 1.02, y)])
     else:
-        hem = as_float([(cut.gap * 0.8 + 0.6, hem_y + 0.7), (cut.hip + 1.1, hem_y)])
-    for line in (hem, mirrored(hem)):
-        layers.append(Line(line, 0.5 if cut.cuffed else 0.2, stitch, stitched=not cut.cuffed, strength=strength))
+        hem = as_float([(cut.gap * 0.8 + 0.6, y + 0.7), (cut.hip + 1.1, y)])
+    return _pair(Line(hem, 0.5 if cut.cuffed else 0.2, material, stitched=not cut.cuffed, strength=strength))
+
+
+def _on_the_legs(cut: Legs, outline: FloatArray, view: View) -> list[Layer]:
+    """Side stripes, creases, tears and cargo pockets."""
+    layers: list[Layer] = []
+    if cut.side_stripe:
+        side = outline[2:]
+        layers += _pair(Line(side[: len(side) // 2] * as_float([0.97, 1]), 2.2, "second"))
     if cut.crease:
-        fold = as_float([(cut.waist * 0.55, 12), (centre, cut.length - 1)])
-        layers += [Line(fold, 0.35, "dark", strength=0.35), Line(mirrored(fold), 0.35, "dark", strength=0.35)]
+        fold = as_float([(cut.waist * 0.55, 12), (cut.gap + cut.hem, cut.length - 1)])
+        layers += _pair(Line(fold, 0.35, "dark", strength=0.35))
     if cut.knee_tear and view == "front":
-        middle = (cut.hip + cut.gap + centre + cut.hem) / 4 + 1
+        middle = (cut.hip + 2 * cut.gap + 2 * cut.hem) / 4 + 1
         knee_at = cut.rise + (cut.length - cut.rise) * 0.46
         for i, side_sign in enumerate((1.0, 1.0, -1.0)):
-            tear = as_float([(side_sign * (middle - 4), knee_at + 3 * i), (side_sign * (middle + 4), knee_at + 3 * i + 0.5)])
+            y = knee_at + 3 * i
+            tear = as_float([(side_sign * (middle - 4), y), (side_sign * (middle + 4), y + 0.5)])
             layers.append(Line(tear, 0.9, "light", strength=0.85))
     if cut.cargo:
         at = cut.rise + (min(cut.length, 62) - cut.rise) * 0.35
         tall = min(14.0, cut.length - at - 3)
         box = rectangle(cut.hip - 10.5, at, cut.hip - 0.5, at + tall)
         flap = rectangle(cut.hip - 11, at, cut.hip - 0.2, at + tall * 0.3)
-        for part in (box, flap):
-            layers += [Part(part, "print", tone=1.03, round=0.35), Part(mirrored(part), "print", tone=1.03, round=0.35)]
-    if view == "front":
-        opening = Path(cut.waist * 0.5, 4).curve(cut.waist * 0.6, 13, cut.hip * 0.97, 15).points
-        layers += [Line(opening, 0.35, stitch, cut.jeans, strength), Line(mirrored(opening), 0.35, stitch, cut.jeans, strength)]
+        for outline_of_pocket in (box, flap):
+            layers += both_sides(Part(outline_of_pocket, "print", tone=1.03, round=0.35))
+    return layers
+
+
+def _front(cut: Legs) -> list[Layer]:
+    """Slanted pockets and the fly."""
+    material, strength = _stitch(cut)
+    opening = Path(cut.waist * 0.5, 4).curve(cut.waist * 0.6, 13, cut.hip * 0.97, 15).points
+    layers = _pair(Line(opening, 0.35, material, cut.jeans, strength))
+    if cut.waistband == "band":
         fly = Path(3.4, 4).line(3.4, cut.rise * 0.55).curve(3, cut.rise * 0.78, 0.3, cut.rise * 0.82).points
-        if cut.waistband == "band":
-            layers.append(Line(fly, 0.22, stitch, stitched=True, strength=strength))
-    else:
-        x = cut.waist * 0.56
-        if cut.jeans:
-            pocket = as_float([(x - 7, 10), (x + 6.5, 9), (x + 6, 21), (x - 0.5, 24), (x - 6.5, 21.5)])
-            yoke = as_float([(-cut.hip * 0.98, 6.5), (0, 10.5), (cut.hip * 0.98, 6.5)])
-            layers.append(Line(yoke, 0.3, stitch, stitched=True, strength=strength))
-            for part in (pocket, mirrored(pocket)):
-                layers.append(Part(part, "print", tone=1.04, round=0.3))
-                layers.append(Line(np.concatenate([part, part[:1]]), 0.2, stitch, stitched=True, strength=strength))
-        else:
-            welt = as_float([(x - 6, 12), (x + 6, 12)])
-            layers += [Line(welt, 0.9, "dark", strength=0.5), Line(mirrored(welt), 0.9, "dark", strength=0.5)]
+        layers.append(Line(fly, 0.22, material, stitched=True, strength=strength))
+    return layers
+
+
+def _back(cut: Legs) -> list[Layer]:
+    """Yoke and patch pockets of jeans, or welts."""
+    x = cut.waist * 0.56
+    if not cut.jeans:
+        return _pair(Line(as_float([(x - 6, 12), (x + 6, 12)]), 0.9, "dark", strength=0.5))
+    material, strength = _stitch(cut)
+    pocket = as_float([(x - 7, 10), (x + 6.5, 9), (x + 6, 21), (x - 0.5, 24), (x - 6.5, 21.5)])
+    yoke = as_float([(-cut.hip * 0.98, 6.5), (0, 10.5), (cut.hip * 0.98, 6.5)])
+    seam = Line(as_float(np.concatenate([pocket, pocket[:1]])), 0.2, material, stitched=True, strength=strength)
+    return [
+        Line(yoke, 0.3, material, stitched=True, strength=strength),
+        *both_sides(Part(pocket, "print", tone=1.04, round=0.3)),
+        *_pair(seam),
+    ]
+
+
+def layers_of_legs(cut: Legs, view: View) -> list[Layer]:
+    """Trousers, jeans or shorts in painting order."""
+    outline = _leg(cut)
+    layers: list[Layer] = both_sides(Part(outline, "print", grain=-1.5, round=0.85))[::-1]
+    layers.append(Line(as_float([(0, 4), (0, cut.rise)]), 0.3, "dark", strength=0.5))
+    layers += _on_the_legs(cut, outline, view) + _hems(cut)
+    layers += _front(cut) if view == "front" else _back(cut)
     layers += _waistband(cut.waist, cut.waistband, view)
     if cut.loops:
-        for x in (-cut.waist * 0.75, -cut.waist * 0.3, cut.waist * 0.3, cut.waist * 0.75):
+        for share in (-0.75, -0.3, 0.3, 0.75):
+            x = cut.waist * share
             layers.append(Part(rectangle(x - 0.6, -0.4, x + 0.6, 4.6), "print", tone=0.95, round=0.3))
     if cut.jeans and view == "back":
         layers.append(Part(rectangle(cut.waist * 0.4, 0.2, cut.waist * 0.4 + 7, 4), "trim", tone=0.8, round=0.1))
@@ -175,8 +204,7 @@ def layers_of_skirt(cut: Skirt, view: View) -> list[Layer]:
     elif cut.slit:
         layers.append(Line(as_float([(cut.hip * 0.55, cut.length * 0.55), (cut.hem * 0.6, bottom)]), 0.6, "dark", strength=0.7))
     if cut.jeans and view == "front":
-        for side in (-1.0, 1.0):
-            opening = Path(side * cut.waist * 0.5, 4).curve(side * cut.waist * 0.6, 12, side * cut.hip * 0.97, 13).points
-            layers.append(Line(opening, 0.3, "light", stitched=True, strength=0.8))
+        opening = Path(cut.waist * 0.5, 4).curve(cut.waist * 0.6, 12, cut.hip * 0.97, 13).points
+        layers += _pair(Line(opening, 0.3, "light", stitched=True, strength=0.8))
     layers += _waistband(cut.waist, cut.waistband, view)
     return layers

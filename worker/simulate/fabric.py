@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,38 +47,59 @@ def noise_tile(rng: Rng, sigma: float, side: int = TILE) -> FloatArray:
     return as_float((noise - noise.mean()) / (noise.std() + 1e-6))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Loom:
+    """What every weave is made from: pixel positions times a full turn a tile, and noise."""
+
+    x: FloatArray
+    y: FloatArray
+    fine: FloatArray
+    soft: FloatArray
+    rng: Rng
+
+    def wave(self, across: float, down: float = 0.0) -> FloatArray:
+        """A sine with `across` and `down` periods a tile."""
+        return as_float(np.sin(across * self.x + down * self.y))
+
+
+def _knit(loom: _Loom) -> FloatArray:
+    # Columns of V-shaped stitches.
+    stitch = np.sin(16 * loom.y + 2.2 * np.abs(loom.wave(8)))
+    return as_float(0.08 * stitch + 0.02 * loom.soft)
+
+
+def _tweed(loom: _Loom) -> FloatArray:
+    turn = 2 * np.pi / TILE
+    zigzag = np.abs(((loom.y / turn / 8) % 2) - 1)
+    return as_float(0.03 * np.sign(np.sin(16 * loom.x + turn * 16 * zigzag)) + 0.035 * loom.soft)
+
+
+def _linen(loom: _Loom) -> FloatArray:
+    threads = wrapped_blur(loom.fine, 0.6) * 4
+    return as_float(0.035 * threads.mean(axis=0, keepdims=True) + 0.035 * threads.mean(axis=1, keepdims=True) + 0.012 * loom.fine)
+
+
+def _leather(loom: _Loom) -> FloatArray:
+    return as_float(0.035 * np.minimum(np.abs(noise_tile(loom.rng, 1.6)), 1.5) - 0.02)
+
+
+_WEAVES: dict[FabricName, Callable[[_Loom], FloatArray]] = {
+    "jersey": lambda loom: as_float(0.012 * loom.fine + 0.01 * loom.soft),
+    "knit": _knit,
+    "rib": lambda loom: as_float(0.10 * loom.wave(20) + 0.02 * loom.fine),
+    "denim": lambda loom: as_float(0.05 * loom.wave(32, 32) + 0.03 * loom.soft + 0.02 * loom.fine),
+    "corduroy": lambda loom: as_float(0.13 * loom.wave(14) + 0.02 * loom.fine),
+    "canvas": lambda loom: as_float(0.022 * loom.wave(42) + 0.022 * loom.wave(0, 42) + 0.01 * loom.fine),
+    "fleece": lambda loom: as_float(0.022 * loom.soft + 0.02 * noise_tile(loom.rng, 3.0)),
+    "satin": lambda loom: as_float(0.008 * loom.fine),
+    "leather": _leather,
+    "tweed": _tweed,
+    "linen": _linen,
+}
+
+
 def fabric_tile(name: FabricName, rng: Rng) -> FloatArray:
     """(TILE, TILE) float32, brightness factors around 1."""
-    y, x = np.mgrid[0:TILE, 0:TILE].astype(np.float32)
-    turn = np.float32(2 * np.pi / TILE)
-    fine = noise_tile(rng, 0.0)
-    soft = noise_tile(rng, 1.2)
-    waves: FloatArray
-    if name == "knit":
-        # Columns of V-shaped stitches.
-        stitch = np.sin(turn * 16 * y + 2.2 * np.abs(np.sin(turn * 8 * x)))
-        waves = as_float(0.08 * stitch + 0.02 * soft)
-    elif name == "rib":
-        waves = as_float(0.10 * np.sin(turn * 20 * x) + 0.02 * fine)
-    elif name == "denim":
-        waves = as_float(0.05 * np.sin(turn * (32 * x + 32 * y)) + 0.03 * soft + 0.02 * fine)
-    elif name == "corduroy":
-        waves = as_float(0.13 * np.sin(turn * 14 * x) + 0.02 * fine)
-    elif name == "canvas":
-        waves = as_float(0.022 * np.sin(turn * 42 * x) + 0.022 * np.sin(turn * 42 * y) + 0.01 * fine)
-    elif name == "fleece":
-        waves = as_float(0.022 * soft + 0.02 * noise_tile(rng, 3.0))
-    elif name == "satin":
-        waves = as_float(0.008 * fine)
-    elif name == "leather":
-        grain = np.abs(noise_tile(rng, 1.6))
-        waves = as_float(0.035 * np.minimum(grain, 1.5) - 0.02)
-    elif name == "tweed":
-        waves = as_float(0.06 * np.sign(np.sin(turn * (16 * x + 16 * np.abs(((y / 8) % 2) - 1)))) * 0.5 + 0.035 * soft)
-    elif name == "linen":
-        slub_x = wrapped_blur(fine, 0.6).mean(axis=0, keepdims=True) * 4
-        slub_y = wrapped_blur(fine, 0.6).mean(axis=1, keepdims=True) * 4
-        waves = as_float(0.035 * slub_x + 0.035 * slub_y + 0.012 * fine)
-    else:  # jersey
-        waves = as_float(0.012 * fine + 0.01 * soft)
-    return as_float(1 + waves)
+    y, x = np.mgrid[0:TILE, 0:TILE].astype(np.float32) * np.float32(2 * np.pi / TILE)
+    loom = _Loom(x, y, noise_tile(rng, 0.0), noise_tile(rng, 1.2), rng)
+    return as_float(1 + _WEAVES[name](loom))

@@ -7,7 +7,6 @@ import numpy as np
 
 from worker.simulate.arrays import FloatArray, Rng, as_float
 
-
 # A ridge rises and runs out: its height along its length.
 _TAPER = (0.25, 0.6, 0.9, 1.0, 0.9, 0.6, 0.25)
 

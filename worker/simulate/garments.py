@@ -9,6 +9,7 @@ import numpy as np
 
 from worker.simulate.arrays import ByteArray, FloatArray, Rng, as_bytes, as_float, child_rng
 from worker.simulate.bottoms import Legs, layers_of_legs, layers_of_skirt
+from worker.simulate.categories import Category
 from worker.simulate.colours import Palette, palettes
 from worker.simulate.fabric import LOOKS, fabric_tile
 from worker.simulate.folds import lit, ridges, smooth_noise
@@ -16,9 +17,9 @@ from worker.simulate.graphics import graphic
 from worker.simulate.layers import Layer, Line, Part, Placement, View
 from worker.simulate.prints import print_tile
 from worker.simulate.render import LIGHT, Cloth, Painter
-from worker.simulate.styles import Category, Style, style
+from worker.simulate.styles import Style, style
+from worker.simulate.top_layers import layers_of_top
 from worker.simulate.tops import Top
-from worker.simulate.tops import layers_of as layers_of_top
 
 DEFAULT_SIDE = 768
 MAX_COLOURWAYS = 6

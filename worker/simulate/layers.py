@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from worker.simulate.arrays import FloatArray
+from worker.simulate.outlines import mirrored
 
 Material = Literal["print", "base", "second", "trim", "inside", "metal", "dark", "light"]
 
@@ -67,3 +68,8 @@ class Placement:
 
 Layer = Part | Line | Button | Placement
 View = Literal["front", "back"]
+
+
+def both_sides(part: Part) -> list[Layer]:
+    """A part on the right, and its mirror image on the left."""
+    return [part, replace(part, outline=mirrored(part.outline), grain=-part.grain)]

@@ -16,13 +16,13 @@ import numpy as np
 
 from worker.simulate.arrays import ByteArray, Rng, child_rng
 from worker.simulate.backgrounds import background_from_photo
-from worker.simulate.spoiling import Spoiling, spoiled
+from worker.simulate.categories import Category
 from worker.simulate.garments import garment, studio_photo
 from worker.simulate.layers import View
 from worker.simulate.phone import PHONE_SIZE, phone_shot
 from worker.simulate.phone_harsh import phone_shot_harsh
+from worker.simulate.spoiling import Spoiling, spoiled
 from worker.simulate.studio import cut_out_studio
-from worker.simulate.styles import Category
 
 STUDIO_SIDE = 640
 STUDIO_QUALITY = 92

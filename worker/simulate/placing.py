@@ -104,10 +104,9 @@ def bled(rgb: ByteArray, mask: ByteArray) -> ByteArray:
     """
     inside = (mask >= 240).astype(np.uint8)
     small = (max(1, rgb.shape[1] // 4), max(1, rgb.shape[0] // 4))
-    weight = cv2.GaussianBlur(
-        cv2.resize(inside * np.uint8(255), small, interpolation=cv2.INTER_AREA).astype(np.float32), (0, 0), 2.0
-    )
+    share = cv2.resize(inside * np.uint8(255), small, interpolation=cv2.INTER_AREA).astype(np.float32)
+    weight = as_float(cv2.GaussianBlur(share, (0, 0), 2.0))
     colour = cv2.resize(cv2.copyTo(rgb, inside), small, interpolation=cv2.INTER_AREA).astype(np.float32)
-    near = cv2.GaussianBlur(colour, (0, 0), 2.0) * (255 / (weight + np.float32(0.02)))[..., None]
-    near = cv2.resize(np.clip(near, 0, 255).astype(np.uint8), (rgb.shape[1], rgb.shape[0]), interpolation=cv2.INTER_LINEAR)
+    mean = np.clip(cv2.GaussianBlur(colour, (0, 0), 2.0) * (255 / (weight + np.float32(0.02)))[..., None], 0, 255)
+    near = cv2.resize(mean.astype(np.uint8), (rgb.shape[1], rgb.shape[0]), interpolation=cv2.INTER_LINEAR)
     return np.asarray(cv2.copyTo(rgb, inside, near), dtype=np.uint8)

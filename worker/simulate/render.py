@@ -118,7 +118,7 @@ class Painter:
             light = sampled(weave, as_float((u * threads) % FABRIC_TILE), as_float((v * threads) % FABRIC_TILE))
             light = light * np.float32(part.tone)
             if part.pleats:
-                wide = np.float32(max(np.ptp(part.outline[:, 0]) * self._scale, 1.0))
+                wide = np.float32(max(float(np.ptp(part.outline[:, 0])) * self._scale, 1.0))
                 tall = np.float32(max(part.outline[:, 1].max() * self._scale, 1.0))
                 fan = np.float32(0.62) + np.float32(0.38) * y / tall  # pleats spread towards the hem
                 phase = (x / (wide * np.maximum(fan, np.float32(0.3)))) * np.float32(part.pleats) % 1

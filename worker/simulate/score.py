@@ -1,4 +1,6 @@
-"""Scores outcomes against the truth. A pure function; the rules:
+"""Scores outcomes against the truth.
+
+A pure function; the rules:
 
 ===============  =============================================  ========================================  ==================
 kind             right                                          near                                      wrong
@@ -138,25 +140,31 @@ def score(truth: Sequence[Truth], outcomes: Iterable[Outcome]) -> ScoreReport:
 
 
 def _verdict(line: Truth, found: Sequence[Outcome], by_arrival: Mapping[str, Mapping[str, Outcome]]) -> Verdict:
-    if not found:
-        return "lost"
-    if len(found) > 1:
-        return "wrong"
+    if len(found) != 1:
+        return "wrong" if found else "lost"
+    outcome = found[0]
     if line.kind is Kind.REPEAT:
         return "right"
-    outcome = found[0]
-    if line.expected == "dead-letter":
-        if outcome.got != "dead-letter":
-            return "wrong"
-        return "right" if not line.reasons or outcome.reason in line.reasons else "near"
     if line.kind is Kind.TWIN:
         others = list(by_arrival.get(line.twin or "", {}).values())
         return _twin_verdict(line, outcome, others[0] if len(others) == 1 else None)
+    if line.expected == "dead-letter":
+        return _refused_verdict(line, outcome)
     if line.expected == "new":
         return "right" if outcome.got in {"new", "review"} else "wrong"
-    if outcome.got in {"duplicate", "review"} and line.article_id in outcome.articles:
-        return "right" if outcome.articles[0] == line.article_id else "near"
-    return "wrong"
+    return _found_verdict(line, outcome)
+
+
+def _refused_verdict(line: Truth, outcome: Outcome) -> Verdict:
+    if outcome.got != "dead-letter":
+        return "wrong"
+    return "right" if not line.reasons or outcome.reason in line.reasons else "near"
+
+
+def _found_verdict(line: Truth, outcome: Outcome) -> Verdict:
+    if outcome.got not in {"duplicate", "review"} or line.article_id not in outcome.articles:
+        return "wrong"
+    return "right" if outcome.articles[0] == line.article_id else "near"
 
 
 def _twin_verdict(line: Truth, own: Outcome, other: Outcome | None) -> Verdict:
