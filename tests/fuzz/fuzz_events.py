@@ -123,7 +123,7 @@ def main() -> None:
             (corpus / f"seed-{index:02}").write_bytes(seed)
         arguments = [*arguments, str(corpus)]
     # atheris puts another Mutate in place when Fuzz begins: look it up at each call.
-    custom = mutator(events.PART, lambda data, size: atheris.Mutate(data, size))
+    custom = mutator(events.PART, lambda data, size: atheris.Mutate(data, size))  # noqa: PLW0108  # see above
     atheris.Setup(arguments, events.target, custom_mutator=custom)
     atheris.Fuzz()
 
