@@ -25,7 +25,7 @@ class Settlement:
         outputs: in the order of the records they come from.
         next_offsets: of each partition that gets on.
         first_offsets: of each partition of the settlement, its first record: where to read again if nothing is committed.
-        refused: for each settled record whether it became a dead letter, in order.
+        refused: for each settled event whether it became a dead letter, in order; what was ignored says nothing of the worker.
         dead_letters: the refused ones.
         cut: partitions that were cut by these batches, with the record that must be tried again, if it is that.
         records: how many records are settled.
@@ -37,11 +37,7 @@ class Settlement:
     refused: list[bool] = field(default_factory=list)
     dead_letters: list[Item] = field(default_factory=list)
     cut: list[tuple[OwnedPartition, Item | None]] = field(default_factory=list)
-
-    @property
-    def records(self) -> int:
-        """How many records are settled."""
-        return len(self.refused)
+    records: int = 0
 
 
 def settle(batches: Iterable[Batch], writer: DeadLetterWriter) -> Settlement:
@@ -69,10 +65,11 @@ def settle(batches: Iterable[Batch], writer: DeadLetterWriter) -> Settlement:
 
 
 def _take(item: Item, settlement: Settlement, writer: DeadLetterWriter) -> None:
+    settlement.records += 1
     if isinstance(item.failure, DeadLetterError):
         settlement.outputs.append(writer.record(item, item.failure))
         settlement.dead_letters.append(item)
         settlement.refused.append(True)
-    else:
+    elif not item.ignored:
         settlement.outputs.extend(item.value)
         settlement.refused.append(False)

@@ -10,7 +10,7 @@ successor reads the events again from the committed offsets.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,10 +84,17 @@ class Transactions:
         if group.generation_id < 0 or not group.member_id:
             # A broker takes transactional offsets without a member as coming from outside the group, and fences nothing.
             raise StaleMembership("the consumer is not a member of its group")
+        self._run(outputs, lambda: self._send_offsets(offsets, group))
+
+    def publish(self, outputs: Sequence[OutputRecord]) -> None:
+        """Publish `outputs` as one transaction that has no offsets. Raises as `commit` does."""
+        self._run(outputs, lambda: None)
+
+    def _run(self, outputs: Sequence[OutputRecord], send_offsets: Callable[[], None]) -> None:
         try:
             identity = self._begin()
             self._publish(outputs)
-            self._send_offsets(offsets, group)
+            send_offsets()
             self._still_ours(identity, TransactionState.IN_TRANSACTION)
             self.faults.reach("before-commit")
             with self.watchdog.guard("commit_transaction"):

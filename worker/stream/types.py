@@ -29,8 +29,8 @@ class OutputRecord:
     """One record to publish inside the batch's transaction."""
 
     topic: str
-    key: bytes
-    value: bytes
+    key: bytes | None
+    value: bytes | None
     headers: Headers = ()
 
 
