@@ -56,12 +56,17 @@ class LocalPhotos:
             handle = os.open(location.key, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             raise PhotoRefused(Reason.PHOTO_MISSING, f"{describe(location)} cannot be read: {error.strerror}") from error
-        with os.fdopen(handle, "rb") as file:
-            status = os.fstat(file.fileno())
+        try:
+            status = os.fstat(handle)
             if not stat.S_ISREG(status.st_mode):
                 raise PhotoRefused(Reason.PHOTO_MISSING, f"{describe(location)} is no regular file")
-            # One more byte than allowed shows that a file is too large, however it grows meanwhile.
-            data = file.read(self._max_bytes + 1)
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                # One more byte than allowed shows that a file is too large, however it grows meanwhile.
+                data = file.read(self._max_bytes + 1)
+        except OSError as error:
+            raise PhotoRefused(Reason.PHOTO_MISSING, f"{describe(location)} cannot be read: {error.strerror}") from error
+        finally:
+            os.close(handle)
         if len(data) > self._max_bytes:
             raise PhotoRefused(
                 Reason.PHOTO_TOO_LARGE, f"{describe(location)} has more than {self._max_bytes} bytes (INTAKE_IMAGING__MAX_BYTES)"

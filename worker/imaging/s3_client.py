@@ -139,7 +139,9 @@ def as_intake_error(error: Exception, what: str) -> IntakeError:
             f"{what}: no usable S3 credentials; set INTAKE_STORAGE__ACCESS_KEY_ID and its secret, or a role: {error}"
         )
     if isinstance(error, RecursionError):
-        return ConfigurationError(f"{what}: S3 redirects without end; look at INTAKE_STORAGE__ENDPOINT_URL and INTAKE_STORAGE__REGION")
+        return ConfigurationError(
+            f"{what}: S3 redirects without end; look at INTAKE_STORAGE__ENDPOINT_URL and INTAKE_STORAGE__REGION"
+        )
     if isinstance(error, SETUP_EXCEPTIONS):
         return ConfigurationError(f"{what}: INTAKE_STORAGE__ENDPOINT_URL or __REGION cannot be used: {error}")
     if isinstance(error, boto.SSLError):
