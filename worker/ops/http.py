@@ -76,7 +76,7 @@ class HealthServer:
     @property
     def url(self) -> str:
         """Where a process on this machine reaches the server."""
-        host = "127.0.0.1" if self._host in {"0.0.0.0", "", "::"} else self._host  # noqa: S104  compared, not bound
+        host = "127.0.0.1" if self._host in {"0.0.0.0", "", "::"} else self._host  # noqa: S104  # nosec B104  compared, not bound
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def __enter__(self) -> Self:
