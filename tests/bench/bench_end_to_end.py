@@ -1,0 +1,91 @@
+"""How much of the models' own throughput the whole worker reaches, and where the time goes; all in one run.
+
+* bare: segmenter + crop + embedder alone, on decoded photos, with the same sessions, threads and batch size.
+* end to end: the production pipeline on Apache Kafka, an S3 server and the embedded index, first commit to last.
+* stub: the same with models that cost nothing, against a bare consume-transform-produce loop of kafka-python with the same transactions.
+
+Rounds alternate, medians are compared: the machine's speed drifts, ratios within a run do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from tests.bench.bench_stream import bare_loop
+from tests.bench.rig import Meter, Rig, phone_photos
+from tests.infra.kafka import kafka_server, unique
+from tests.stream.flows import make_topics
+from worker.embedded.s3 import EmbeddedS3
+from worker.imaging.types import Pixels
+from worker.settings import VisionSettings
+
+BAR = 40
+
+
+def bare_models(rig: Rig) -> float:
+    """Photos a second of segmenter, crop and embedder alone."""
+    with rig.parts(rig.settings(unique("bare"))) as parts:
+        pixels = [one for one in parts.embedder.decode(rig.decoded(parts)) if isinstance(one, Pixels)]
+        parts.embedder.cut_out(pixels[: rig.batch])
+        began = time.perf_counter()
+        for start in range(0, len(pixels), rig.batch):
+            cuts = parts.embedder.cut_out(pixels[start : start + rig.batch])
+            parts.embedder.embed([cut.crop for cut in cuts if not isinstance(cut, Exception)])
+        return len(pixels) / (time.perf_counter() - began)
+
+
+def waterfall(meter: Meter) -> None:
+    """Milliseconds an arrival, by stage."""
+    times = {name: 1000 * seconds / max(1, meter.stage_records[name]) for name, seconds in meter.stage_seconds.items()}
+    times["commit"] = 1000 * meter.commit_seconds / max(1, meter.done)
+    longest = max(times.values())
+    for name, milliseconds in times.items():
+        print(f"  {name:>8} {milliseconds:8.2f} ms an arrival {'█' * max(1, round(BAR * milliseconds / longest))}")
+
+
+def main() -> None:
+    """Run everything and print it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=int, default=48)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--stub-records", type=int, default=1_500)
+    parser.add_argument("--segmenter", default="default")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name, kafka_server(Path(name) / "kafka") as kafka, EmbeddedS3() as s3:
+        vision = VisionSettings(segmenter=arguments.segmenter)
+        rig = Rig(kafka, s3, Path(name), arguments.batch, phone_photos(arguments.photos), vision)
+        rig.upload()
+        bare: list[float] = []
+        whole: list[float] = []
+        for _ in range(arguments.rounds):
+            bare.append(bare_models(rig))
+            meter = rig.run_worker(arguments.photos)
+            whole.append(meter.rate)
+            print(f"  models alone {bare[-1]:6.2f} photos/s, end to end {whole[-1]:6.2f} photos/s")
+        waterfall(meter)
+        ratio = statistics.median(whole) / statistics.median(bare)
+        print(
+            f"end to end: {statistics.median(whole):.2f} of {statistics.median(bare):.2f} photos/s "
+            f"(batch {arguments.batch}): ratio {ratio:.2f} (aim 0.95)"
+        )
+        topics = make_topics(kafka, partitions=4)
+        kafka.send(topics.input, [(f"arrival-{n:06}".encode(), b"{}") for n in range(arguments.stub_records)])
+        loops, stubs = [], []
+        for _ in range(arguments.rounds):
+            loops.append(bare_loop(kafka, topics, arguments.stub_records, arguments.batch).rate)
+            stubbed = rig.run_worker(arguments.stub_records, stub=True)
+            stubs.append(stubbed.rate)
+        waterfall(stubbed)
+        print(
+            f"stub models: {statistics.median(stubs):,.0f} of {statistics.median(loops):,.0f} arrivals/s: "
+            f"ratio {statistics.median(stubs) / statistics.median(loops):.2f} (aim 0.6)"
+        )
+
+
+if __name__ == "__main__":
+    main()
