@@ -167,7 +167,7 @@ def draw_background(size: tuple[int, int], rng: Rng, kind: Background | None = N
     return np.asarray(cv2.resize(small, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
-def background_from_photo(photo: ByteArray, size: tuple[int, int], rng: Rng, *, margin: float = 0.16) -> ByteArray:
+def background_from_photo(photo: ByteArray, size: tuple[int, int], rng: Rng, *, margin: float = 0.12) -> ByteArray:
     """A background without its garment, made from a real phone photo.
 
     In a photo of one garment the margin shows what it lies on. The plainest of the four margins (least variance of brightness,

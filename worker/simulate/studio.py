@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from worker.simulate.arrays import ByteArray
 
@@ -17,6 +18,9 @@ _SMOOTH = 5.0
 _SPECK = 0.02
 # Gaps in the garment (between arm and body) larger than this share of the picture stay open; smaller ones are glare and are closed.
 _GAP = 0.0008
+
+# Width (pixels) in which edges are blurred by lens, JPEG and contact shadow.
+_RIM = 4
 
 
 def cut_out_studio(rgb: ByteArray) -> ByteArray:
@@ -38,7 +42,7 @@ def cut_out_studio(rgb: ByteArray) -> ByteArray:
     # The lighter half of the border: a garment that is cut by the edge must not count as ground.
     bright = border[border[:, 0] >= np.median(border[:, 0])]
     ground_colour = np.median(bright, axis=0)
-    away = np.abs(lab - ground_colour)
+    away = np.abs(lab - ground_colour).astype(np.float32)
     chroma = np.hypot(away[..., 1], away[..., 2])
     grey = cv2.GaussianBlur(lab[..., 0], (0, 0), 1.0)
     slope = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=0.125))
@@ -51,10 +55,17 @@ def cut_out_studio(rgb: ByteArray) -> ByteArray:
     outside = (pieces == pieces[0, 0])[1:-1, 1:-1] if count > 1 else passable.astype(bool)
     solid = cv2.morphologyEx((~outside).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     solid = cv2.morphologyEx(solid, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    solid = _largest(solid)
+    solid = _tightened(_largest(solid), np.linalg.norm(away, axis=2).astype(np.float32))
     gaps = _large((solid == 1) & plain, round(_GAP * h * w))
     solid[gaps] = 0
     return np.asarray(cv2.GaussianBlur(solid * np.uint8(255), (0, 0), 0.8), dtype=np.uint8)
+
+
+def _tightened(solid: ByteArray, contrast: npt.NDArray[np.float32]) -> ByteArray:
+    """Take the blurred rim off: near the edge, pixels nearer to the ground than to the cloth beside them belong to the ground."""
+    rim = cv2.distanceTransform(solid, cv2.DIST_L2, 3) <= _RIM
+    beside = cv2.dilate(contrast, np.ones((2 * _RIM + 1, 2 * _RIM + 1), np.uint8))
+    return np.where(rim & (contrast < 0.5 * beside), 0, solid).astype(np.uint8)
 
 
 def _largest(solid: cv2.typing.MatLike) -> ByteArray:
@@ -67,9 +78,7 @@ def _largest(solid: cv2.typing.MatLike) -> ByteArray:
     return np.asarray((areas >= _SPECK * areas.max())[pieces], dtype=np.uint8)
 
 
-def _large(
-    region: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], least: int
-) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _large(region: npt.NDArray[np.bool_], least: int) -> npt.NDArray[np.bool_]:
     """The connected pieces of `region` of at least `least` pixels."""
     _, pieces, stats, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8), connectivity=4)
     keep = stats[:, cv2.CC_STAT_AREA] >= least
