@@ -30,6 +30,7 @@ def test_a_killed_broker_comes_back_on_the_same_port_with_its_data(tmp_path: Pat
         server = KafkaServer(broker.bootstrap_servers)
         topic = server.create_topic(unique("kept"))
         server.send(topic, [(None, b"before")])
+        server.close()
         broker.kill()
         assert broker.running_pid() is None
         broker.start()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.admin import KafkaAdminClient
 
 from worker.embedded.kafka import EmbeddedKafka
 
@@ -32,33 +32,39 @@ class Message:
     headers: tuple[tuple[str, bytes | None], ...]
 
 
-@dataclass(frozen=True, slots=True)
 class KafkaServer:
-    """A broker for tests, with the few operations tests need."""
+    """A broker for tests, with the few operations tests need. Close it after use."""
 
-    bootstrap_servers: str
+    def __init__(self, bootstrap_servers: str) -> None:
+        self.bootstrap_servers = bootstrap_servers
+        self._admin: KafkaAdminClient = None
+        self._producer: KafkaProducer = None
 
-    @contextlib.contextmanager
-    def admin(self) -> Iterator[KafkaAdminClient]:
+    @property
+    def admin(self) -> KafkaAdminClient:
         """An admin client."""
-        client = KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
-        try:
-            yield client
-        finally:
-            client.close()
+        if self._admin is None:
+            self._admin = KafkaAdminClient(bootstrap_servers=self.bootstrap_servers, reconnect_backoff_max_ms=500)
+        return self._admin
+
+    def close(self) -> None:
+        """Close the clients."""
+        for client in (self._admin, self._producer):
+            if client is not None:
+                client.close()
+        self._admin = self._producer = None
 
     def create_topic(self, name: str | None = None, *, partitions: int = 1, configs: Mapping[str, str] | None = None) -> str:
-        """Create a topic (a unique name if none is given) and wait until it has its leaders; returns its name."""
+        """Create a topic (a unique name if none is given) and wait until it can be used; returns its name."""
         topic = name or unique("topic")
-        with self.admin() as admin:
-            admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=dict(configs or {}))])
-            wait_until(lambda: len(self._partitions(admin, topic)) == partitions, f"topic {topic}")
+        self.create_topics({topic: {"num_partitions": partitions, "configs": dict(configs or {})}})
         return topic
 
-    @staticmethod
-    def _partitions(admin: KafkaAdminClient, topic: str) -> list[object]:
-        described = admin.describe_topics([topic])
-        return [part for each in described for part in each["partitions"] if part["leader_id"] >= 0]
+    def create_topics(self, topics: Mapping[str, Mapping[str, object]]) -> None:
+        """Create several topics at once, given as kafka-python's admin client wants them."""
+        self.admin.create_topics(
+            {name: {"replication_factor": 1, **options} for name, options in topics.items()}, wait_for_metadata=True
+        )
 
     def send(
         self,
@@ -69,14 +75,14 @@ class KafkaServer:
         headers: Sequence[tuple[str, bytes]] = (),
     ) -> None:
         """Publish (key, value) pairs and wait for them."""
-        producer = KafkaProducer(bootstrap_servers=self.bootstrap_servers, linger_ms=5, max_request_size=10_000_000)
+        if self._producer is None:
+            self._producer = KafkaProducer(bootstrap_servers=self.bootstrap_servers, linger_ms=5, max_request_size=10_000_000)
         futures = [
-            producer.send(topic, key=key, value=value, partition=partition, headers=list(headers)) for key, value in records
+            self._producer.send(topic, key=key, value=value, partition=partition, headers=list(headers)) for key, value in records
         ]
-        producer.flush(timeout=WAIT_S)
+        self._producer.flush(timeout=WAIT_S)
         for future in futures:
             future.get(timeout=WAIT_S)
-        producer.close()
 
     def read(self, *topics: str, isolation: str = "read_committed") -> list[Message]:
         """Everything in `topics` from the beginning to the end offsets of this moment, as a reader of `isolation` sees it."""
@@ -107,8 +113,7 @@ class KafkaServer:
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Committed offsets of a group by partition."""
-        with self.admin() as admin:
-            offsets = admin.list_group_offsets({group: None})[group]
+        offsets = self.admin.list_group_offsets({group: None})[group]
         return {partition.partition: value.offset for partition, value in offsets.items() if partition.topic == topic}
 
 
@@ -130,8 +135,8 @@ def wait_until(condition: Callable[[], object], what: str, timeout_s: float = WA
 def kafka_server(folder: Path) -> Iterator[KafkaServer]:
     """The broker named by ``INTAKE_TEST_KAFKA`` (a bootstrap list), or one started in `folder`."""
     given = os.environ.get("INTAKE_TEST_KAFKA")
-    if given:
-        yield KafkaServer(given)
-        return
-    with EmbeddedKafka(folder, properties=FAST_ABORTS) as broker:
-        yield KafkaServer(broker.bootstrap_servers)
+    with contextlib.ExitStack() as stack:
+        address = given or stack.enter_context(EmbeddedKafka(folder, properties=FAST_ABORTS)).bootstrap_servers
+        server = KafkaServer(address)
+        stack.callback(server.close)
+        yield server

@@ -43,10 +43,14 @@ def make_topics(kafka: KafkaServer, partitions: int = 1) -> Topics:
     """Fresh topics."""
     stem = unique("t")
     topics = Topics(*(f"{stem}-{name}" for name in ("input", "alert", "insert", "dead")))
-    kafka.create_topic(topics.input, partitions=partitions)
-    kafka.create_topic(topics.alert, partitions=partitions)
-    kafka.create_topic(topics.insert)
-    kafka.create_topic(topics.dead_letter, configs={"max.message.bytes": "5000000"})
+    kafka.create_topics(
+        {
+            topics.input: {"num_partitions": partitions},
+            topics.alert: {"num_partitions": partitions},
+            topics.insert: {"num_partitions": 1},
+            topics.dead_letter: {"num_partitions": 1, "configs": {"max.message.bytes": "5000000"}},
+        }
+    )
     return topics
 
 

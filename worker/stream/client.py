@@ -11,6 +11,8 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.admin import KafkaAdminClient
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.structs import MemberState
+from kafka.util import Timer
 
 from worker.errors import AccessDenied, ConfigurationError, DeadlineExceeded, StopError, TransactionUnsafe
 from worker.settings.stream import KafkaSettings, StreamSettings
@@ -20,6 +22,9 @@ from worker.stream.sizes import max_dead_letter_bytes
 
 # A broker that is restarted should be found again within a second, not within kafka-python's default of thirty.
 _RECONNECT_MAX_MS = 1_000
+
+# How long a broker may hold a fetch that finds nothing: also how late a record is tried again at most, beside its backoff.
+_FETCH_WAIT_MS = 100
 
 _DENIED = (
     kafka_errors.AuthorizationError,
@@ -132,21 +137,32 @@ def open_consumer(kafka: KafkaSettings, stream: StreamSettings) -> KafkaConsumer
             heartbeat_interval_ms=int(stream.heartbeat_interval_s * 1000),
             max_poll_interval_ms=int(stream.max_poll_interval_s * 1000),
             retry_backoff_ms=stream.retry_backoff_ms,
+            # A fetch that waits at the end of a partition holds up the next one to its broker, also one after a seek.
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
             metrics_enabled=False,
         )
 
 
 def poll(consumer: KafkaConsumer, timeout_s: float, max_records: int) -> dict[TopicPartition, list[Any]]:
-    """`consumer.poll`, but a partition that was paused and resumed is never forgotten.
+    """One pass of `consumer.poll`: see to the group, then return records, or nothing after `timeout_s` at the latest.
 
-    kafka-python 3.0.12 sets the rest of a paused partition's fetch aside and takes it up again only when no other fetch is current; an
-    exhausted one still counts as current. The partition would then not be read until the process ends.
+    `consumer.poll` itself repeats such passes until its time is over. When a pass ends with partitions revoked, the next one joins the
+    group again and so gives them away: nothing of them could be committed any more. One pass leaves the caller time to do that.
+
+    A partition that was paused and resumed is never forgotten: kafka-python 3.0.12 sets the rest of a paused partition's fetch aside and
+    takes it up again only when no other fetch is current, but an exhausted one still counts as current. The partition would then not be
+    read until the process ends.
     """
-    fetcher = consumer._fetcher  # noqa: SLF001  there is no public way to say this
+    fetcher = consumer._fetcher  # noqa: SLF001  there is no public way to say either
     if not fetcher._next_partition_records:  # noqa: SLF001
         fetcher._next_partition_records = None  # noqa: SLF001
-    polled: dict[TopicPartition, list[Any]] = consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=max_records)
+    polled: dict[TopicPartition, list[Any]] = consumer._poll_once(Timer(int(timeout_s * 1000)), max_records)  # noqa: SLF001
     return polled
+
+
+def is_rebalancing(consumer: KafkaConsumer) -> bool:
+    """True while the consumer is not a settled member of its group."""
+    return bool(consumer.group_metadata().state != MemberState.STABLE)
 
 
 def open_reader(kafka: KafkaSettings) -> KafkaConsumer:

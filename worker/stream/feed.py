@@ -51,9 +51,12 @@ class Feed:
                 continue
             self._items.extend(Item(_source_record(record), partition) for record in polled)
 
-    def drop(self, partition: OwnedPartition) -> None:
-        """Forget the records of a partition."""
-        self._items = deque(item for item in self._items if item.partition is not partition)
+    def drop(self, partition: OwnedPartition) -> int | None:
+        """Forget the records of a partition; returns the first offset that was forgotten, from which it must be read again."""
+        dropped = [item.record.offset for item in self._items if item.partition is partition]
+        if dropped:
+            self._items = deque(item for item in self._items if item.partition is not partition)
+        return min(dropped, default=None)
 
     def due_in_s(self) -> float | None:
         """Seconds until a batch is ready; None if nothing waits."""

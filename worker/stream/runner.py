@@ -28,7 +28,7 @@ from worker.stream.assignment import Assignment
 from worker.stream.backoff import Backoff
 from worker.stream.batch import Batch, Item
 from worker.stream.checks import check_topics, input_topics, output_topics
-from worker.stream.client import open_consumer, poll, translated
+from worker.stream.client import is_rebalancing, open_consumer, poll, translated
 from worker.stream.dead_letter import DeadLetterWriter
 from worker.stream.feed import Feed
 from worker.stream.limits import RefusalCounter
@@ -45,6 +45,11 @@ _log = structlog.get_logger(__name__)
 
 # Nothing in flight: how long a poll waits for records. Also how late a signal is seen at most.
 _IDLE_POLL_S = 0.1
+# While the group rebalances, polls wait longer: kafka-python forgets the answer of a join that arrives between two polls, and joins
+# again. A thousand times the gap between them makes that rare.
+_REBALANCING_POLL_S = 0.2
+# Nothing to fetch: pause before the group is looked at again.
+_NOTHING_PAUSE_S = 0.02
 # Something in flight and room for more: how long results are waited for between two polls.
 _BUSY_WAIT_S = 0.003
 # Something in flight and no room for more: nothing but results can come.
@@ -140,6 +145,9 @@ class StreamWorker:
         self._transactions.open()
         self._consumer = open_consumer(self.settings.kafka, self._stream)
         self._line.start()
+        with translated("looking for partitions", self.settings.kafka):
+            for topic in input_topics(self.settings):
+                self._consumer.partitions_for_topic(topic)  # or the first assignment is made of none, and the group joins twice
         self._consumer.subscribe(list(input_topics(self.settings)), listener=self._assignment)
         _log.info(
             "consuming",
@@ -200,13 +208,20 @@ class StreamWorker:
             return 0.0
         return _BUSY_WAIT_S if self._feed.room and self._line.has_room else _FULL_WAIT_S
 
+    def _poll_wait_s(self) -> float:
+        """How long a poll may wait for records."""
+        if is_rebalancing(self._consumer):
+            return _REBALANCING_POLL_S
+        if self._in_flight:
+            return 0.0
+        due = self._feed.due_in_s()
+        if any(partition.cut is not None for partition in self._assignment.owned.values()):
+            return _BUSY_WAIT_S
+        return _IDLE_POLL_S if due is None else min(due, _IDLE_POLL_S)
+
     def _poll(self) -> None:
-        wait_s = 0.0
-        if self._in_flight == 0:
-            due = self._feed.due_in_s()
-            wait_s = _IDLE_POLL_S if due is None else min(due, _IDLE_POLL_S)
-            if any(partition.cut is not None for partition in self._assignment.owned.values()):
-                wait_s = min(wait_s, _BUSY_WAIT_S)
+        wait_s = self._poll_wait_s()
+        started = time.monotonic()
         try:
             records = poll(self._consumer, wait_s, max_records=max(1, self._feed.room))
         except kafka_errors.RetriableError as error:
@@ -217,15 +232,19 @@ class StreamWorker:
             with translated("polling", self.settings.kafka):
                 raise
         self._observer.turned()
-        if records:
+        if not records:
+            # With nothing to fetch (no assignment, everything paused) a poll returns at once.
+            time.sleep(min(_NOTHING_PAUSE_S, max(0.0, wait_s - (time.monotonic() - started))))
+        else:
             self._feed.add(records, self._assignment.owned)
             try:
                 self._faults.reach("after-poll")
             except RetryError:
-                for name, polled in records.items():
-                    if (partition := self._assignment.owned.get(name)) is not None and partition.cut is None:
-                        self._feed.drop(partition)
-                        self._consumer.seek(name, polled[0].offset)
+                for name in records:
+                    partition = self._assignment.owned.get(name)
+                    first = None if partition is None else self._feed.drop(partition)
+                    if first is not None:
+                        self._consumer.seek(name, first)
 
     def _send_batches(self) -> None:
         while self._line.has_room and (batch := self._feed.next_batch()) is not None:
@@ -456,10 +475,9 @@ class StreamWorker:
             end=end,
         )
         self._observer.watchdog("heal")
+        dropped = self._feed.drop(partition)
         if position is not None:
-            self._feed.drop(partition)
-            start = partition.next_offset if partition.next_offset is not None else position
-            self._consumer.seek(partition.name, min(start, position))
+            self._consumer.seek(partition.name, position if dropped is None else dropped)
         self._consumer.resume(partition.name)
 
     def _position(self, partition: OwnedPartition) -> int | None:
