@@ -67,5 +67,9 @@ class DeadLetter(Event):
     traceparent: str | None = Field(default=None, description="W3C trace the event came with.")
     source: RecordSource = Field(description="Where the record was read.")
     original_key_base64: str | None = Field(description="The record's key, byte for byte; null where it had none.")
-    original_value_base64: str | None = Field(description="The record's value, byte for byte; null where it had none.")
-    original_headers: tuple[RecordHeader, ...] = Field(default=(), description="The record's headers, in order.")
+    original_value_base64: str | None = Field(
+        description="The record's value, byte for byte; null where it had none, or where `message` says it was too large."
+    )
+    original_headers: tuple[RecordHeader, ...] = Field(
+        default=(), description="The record's headers, in order; empty where it was too large."
+    )
