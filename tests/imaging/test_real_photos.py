@@ -6,6 +6,7 @@ import os
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,7 +74,12 @@ def test_a_photo_as_large_as_allowed_decodes_within_memory_and_time(kind: str) -
         picture.putalpha(200)
     if kind.endswith("CMYK"):
         picture = picture.convert("CMYK")
-    options = {"WEBP": {"method": 0}, "AVIF": {"speed": 10}, "HEIF": {"quality": 30}, "PNG": {"compress_level": 1}}
+    options = {
+        "WEBP": {"method": 0},
+        "AVIF": {"speed": 10},
+        "HEIF": {"enc_params": {"preset": "ultrafast"}},
+        "PNG": {"compress_level": 1},
+    }
     name = kind.split("-", maxsplit=1)[0]
     data = encoded(picture, name, **options.get(name, {}), **({"progressive": True} if kind.endswith("progressive") else {}))
     pool = DecoderPool(settings)
@@ -82,7 +88,5 @@ def test_a_photo_as_large_as_allowed_decodes_within_memory_and_time(kind: str) -
         assert isinstance(answer, Pixels), answer
         assert answer.original_size == size
         assert min(answer.rgb.shape[:2]) == settings.target_side
-            kind, len(data), status.split("VmHWM:")[1].split("\n")[0].strip(), status.split("VmPeak:")[1].split("\n")[0].strip()
-        )
     finally:
         pool.close()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, SSLError
 
 from tests.infra.needs import require
 from worker.embedded.s3 import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, S3Endpoint
@@ -83,10 +83,15 @@ def versitygw_binary() -> Path | None:
 
 
 class VersityGateway:
-    """versitygw over a temporary folder, with versioning and an internal user store. Ends with the process that started it."""
+    """versitygw over a temporary folder, with versioning and an internal user store. Ends with the process that started it.
 
-    def __init__(self, binary: Path) -> None:
+    With `certificate` and `key` (PEM files) it speaks TLS.
+    """
+
+    def __init__(self, binary: Path, certificate: Path | None = None, key: Path | None = None) -> None:
         self._binary = binary
+        self._certificate = certificate
+        self._key = key
         self._folder = tempfile.TemporaryDirectory(prefix="intake-versitygw-")
         self._process: subprocess.Popen[bytes] | None = None
         self._leash: subprocess.Popen[bytes] | None = None
@@ -127,11 +132,14 @@ class VersityGateway:
         for name in ("objects", "versions", "users"):
             (root / name).mkdir(exist_ok=True)
         port = _free_port()
+        tls: list[str | Path] = (
+            [] if self._certificate is None or self._key is None else ["--cert", self._certificate, "--key", self._key]
+        )
         self._log = (root / "log").open("wb")
         self._process = subprocess.Popen(
             [
                 self._binary, "--port", f"127.0.0.1:{port}", "--access", ROOT_USER, "--secret", ROOT_SECRET, "--quiet",
-                "--keep-alive", "--iam-dir", root / "users", "posix", "--versioning-dir", root / "versions", root / "objects",
+                "--keep-alive", "--iam-dir", root / "users", *tls, "posix", "--versioning-dir", root / "versions", root / "objects",
             ],
             stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
@@ -141,12 +149,16 @@ class VersityGateway:
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
-        self.endpoint = S3Endpoint(f"http://127.0.0.1:{port}", ROOT_USER, ROOT_SECRET)
+        scheme = "https" if tls else "http"
+        bundle = str(self._certificate) if self._certificate else None
+        self.endpoint = S3Endpoint(f"{scheme}://127.0.0.1:{port}", ROOT_USER, ROOT_SECRET, ca_bundle=bundle)
         client = self.endpoint.client()
         end = time.monotonic() + START_TIMEOUT_S
         while True:
             try:
                 client.list_buckets()
+            except SSLError:
+                return  # it answers; whether its certificate is right is what a test wants to know
             except (BotoCoreError, ClientError) as error:
                 if time.monotonic() > end or self._process.poll() is not None:
                     raise TimeoutError(
@@ -170,11 +182,11 @@ class VersityGateway:
 
 
 @contextmanager
-def running_gateway() -> Iterator[VersityGateway]:
+def running_gateway(certificate: Path | None = None, key: Path | None = None) -> Iterator[VersityGateway]:
     """A started versitygw; skips (fails in CI) where neither the program nor Go is there."""
     binary = versitygw_binary()
     require(binary, "versitygw (install it, or Go)")
-    gateway = VersityGateway(binary or Path("versitygw"))
+    gateway = VersityGateway(binary or Path("versitygw"), certificate, key)
     try:
         yield gateway.start()
     finally:

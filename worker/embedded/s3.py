@@ -50,6 +50,7 @@ class S3Endpoint:
     access_key_id: str
     secret_access_key: str
     region: str = REGION
+    ca_bundle: str | None = None
 
     def settings(self, *buckets: str, **more: Any) -> StorageSettings:
         """Storage settings for this server that allow `buckets`; `more` are further fields of `StorageSettings`."""
@@ -57,6 +58,7 @@ class S3Endpoint:
             "endpoint_url": self.endpoint_url,
             "region": self.region,
             "path_style": True,
+            "ca_bundle": self.ca_bundle,
             "access_key_id": SecretStr(self.access_key_id),
             "secret_access_key": SecretStr(self.secret_access_key),
         }
@@ -66,13 +68,14 @@ class S3Endpoint:
 
     def environment(self) -> dict[str, str]:
         """The same as environment variables, for a worker in another process (`allowed` is left to the caller)."""
-        return {
+        variables = {
             "INTAKE_STORAGE__ENDPOINT_URL": self.endpoint_url,
             "INTAKE_STORAGE__REGION": self.region,
             "INTAKE_STORAGE__PATH_STYLE": "true",
             "INTAKE_STORAGE__ACCESS_KEY_ID": self.access_key_id,
             "INTAKE_STORAGE__SECRET_ACCESS_KEY": self.secret_access_key,
         }
+        return variables | ({"INTAKE_STORAGE__CA_BUNDLE": self.ca_bundle} if self.ca_bundle else {})
 
     def client(self) -> Any:
         """A boto3 client with short timeouts, for setting up and looking."""
@@ -82,6 +85,7 @@ class S3Endpoint:
             region_name=self.region,
             aws_access_key_id=self.access_key_id,
             aws_secret_access_key=self.secret_access_key,
+            verify=self.ca_bundle,
             config=Config(
                 connect_timeout=2,
                 read_timeout=10,
