@@ -183,6 +183,8 @@ class Race:
         if claim.waiting and claim.phase is not Phase.WITHDRAW:
             return False
         behind = {Phase.LOOK: self.same[i], Phase.ASK: self.twins[i]}.get(claim.phase, frozenset[int]())
+        if claim.phase is Phase.ASK and any(claims[j].ending is Ending.SETTLED for j in behind):
+            return True  # it will see that one settled: no need to hear of the others
         return all(claims[j].phase is Phase.DONE for j in behind)
 
     def _one(self, i: int, claim: Claim, kind: StepKind, answer: Answer) -> Claim:
