@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from worker.catalogue.naming import collection_name
 from worker.catalogue.protocol import Catalogue, CatalogueAdmin, Query
 from worker.catalogue.reindexing import ReindexReport, reindex
 from worker.embedding import EmbeddedPhoto, PhotoEmbedder
-from worker.errors import ConfigurationError, DeadLetterError, IntakeError
+from worker.errors import ConfigurationError, DeadLetterError, IntakeError, PhotoRefused, Reason
 from worker.events import PhotoLocation
 from worker.imaging.local import LocalPhotos, local_location
 from worker.imaging.storage import S3Photos
@@ -37,9 +38,10 @@ class AnyPhotos:
     """Photos by the location text that points carry: local files, and S3 within the allow-list. Thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._local = LocalPhotos(settings.imaging.max_bytes)
-        # The client connects with its first request: who loads a folder needs no S3.
-        self._s3 = S3Photos(settings.storage, settings.imaging.max_bytes)
+        self._s3: S3Photos | None = None
+        self._lock = threading.Lock()
 
     def fetch(self, locations: Sequence[str]) -> list[Photo | IntakeError]:
         """One answer for each location, in order."""
@@ -55,15 +57,25 @@ class AnyPhotos:
             except DeadLetterError as error:
                 answers[index] = error
             except ValueError:
-                answers[index] = ConfigurationError(f"{text!r} is no location in S3: its bucket or key is not one S3 allows")
+                answers[index] = PhotoRefused(
+                    Reason.LOCATION_FORBIDDEN, f"{text!r} is no location in S3: its bucket or key is not one S3 allows"
+                )
         if remote:
-            for (index, _), answer in zip(remote, self._s3.fetch_photos([location for _, location in remote]), strict=True):
+            for (index, _), answer in zip(remote, self._remote().fetch_photos([location for _, location in remote]), strict=True):
                 answers[index] = answer
         return [answer for answer in answers if answer is not None]
 
     def close(self) -> None:
         """Give back connections."""
-        self._s3.close()
+        if self._s3 is not None:
+            self._s3.close()
+
+    def _remote(self) -> S3Photos:
+        """S3, opened when the first photo lies there: who loads a folder needs none, and boto3 takes half a second to start."""
+        with self._lock:
+            if self._s3 is None:
+                self._s3 = S3Photos(self._settings.storage, self._settings.imaging.max_bytes)
+            return self._s3
 
 
 @dataclass(frozen=True, slots=True)

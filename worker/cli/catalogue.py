@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from worker.catalogue.entries import BadEntry, CatalogueEntry
 from worker.catalogue.grouping import ArticleHit
@@ -65,7 +65,7 @@ def stats() -> None:
     settings = load_settings().catalogue
     with closing(open_catalogue_admin(settings)) as admin:
         live = admin.alias_target()
-        table = Table("collection", "live", "points", "pending", "dimension", "more")
+        table = Table(_whole("collection"), "live", "points", "pending", "dimension", _whole("more"))
         for name in admin.collections():
             if name != live and not name.startswith(f"{admin.alias}-"):
                 continue
@@ -91,7 +91,7 @@ def search(
         raise ConfigurationError(f"there is no file {photo}")
     with open_desk(load_settings()) as desk:
         embedded, found = desk.search(photo.absolute(), limit, _attributes(where or []))
-        table = Table("", "article", "similarity", "view", "state", "photo")
+        table = Table("", _whole("article"), "similarity", "view", "state", _whole("photo"))
         for rank, article in enumerate(found, start=1):
             hit = article.hit
             table.add_row(str(rank), article.article_id, f"{article.similarity:.4f}", hit.view, hit.state, hit.location)
@@ -206,12 +206,17 @@ def _show_load(report: LoadReport, bad: list[BadEntry]) -> None:
         highlight=False,
     )
     if refused:
-        table = Table("refused", "why")
+        table = Table(_whole("refused"), "why")
         for place, why in refused[:MOST_SHOWN]:
             table.add_row(place, why)
         console.print(table)
         if len(refused) > MOST_SHOWN:
             console.print(f"... and {len(refused) - MOST_SHOWN} more")
+
+
+def _whole(header: str) -> Column:
+    """A column of names to be copied: broken over lines where it is narrow, never cut."""
+    return Column(header, overflow="fold")
 
 
 @contextmanager
