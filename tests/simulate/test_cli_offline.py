@@ -1,16 +1,22 @@
 from __future__ import annotations
 
 import json
+from collections import Counter, deque
+from io import StringIO
 from pathlib import Path
 
 import cv2
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from worker.cli import app
+from worker.cli.following import Followed
 from worker.cli.publishing import Destination
+from worker.cli.showing import one_line
 from worker.cli.simulate import weights
 from worker.cli.submit import attributes_of, views_of
+from worker.cli.watch import live_table
 from worker.errors import ConfigurationError
 from worker.settings import load_settings
 from worker.simulate.garments import garment, studio_photo
@@ -205,3 +211,30 @@ def test_submit_refuses_before_anything_is_uploaded(tmp_path: Path, arguments: t
     photo = tmp_path / "shirt.jpg"
     photo.write_bytes(b"any")
     assert words in refusal("submit", str(photo), *arguments)
+
+
+# --- what is shown
+
+
+def test_the_live_table_shows_time_outcome_arrival_and_what_became_of_it() -> None:
+    examples = Path(__file__).resolve().parents[2] / "schemas" / "examples"
+    recent = deque(
+        Followed("topic", json.loads((examples / f"{name}.v1.json").read_text()), 1_790_000_000_000)
+        for name in ("match-alert", "catalogue-insert", "dead-letter")
+    )
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(live_table(recent, Counter({"review": 1, "new": 1, "dead-letter": 1})))
+    shown = console.export_text()
+    assert "1 dead-letter, 1 new, 1 review" in shown
+    for followed in recent:
+        assert str(followed.event["arrival_id"]) in shown
+    assert recent[0].event["candidates"][0]["article_id"] in shown
+    assert recent[2].event["reason"] in shown
+
+
+def test_markup_in_what_came_from_outside_is_shown_as_text() -> None:
+    example = Path(__file__).resolve().parents[2] / "schemas" / "examples" / "dead-letter.v1.json"
+    event = json.loads(example.read_text()) | {"message": "[bold]not markup[/bold] [/]"}
+    line = one_line(event)
+    assert line is not None
+    assert "[bold]not markup[/bold] [/]" in line.plain

@@ -6,6 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from worker.errors import PhotoRefused, Reason
+from worker.events import PhotoLocation
+from worker.imaging.decode import decode_photo
+from worker.imaging.types import Photo
+from worker.settings import ImagingSettings
 from worker.simulate.arrays import ByteArray
 from worker.simulate.garments import garment, studio_photo
 from worker.simulate.photos import Drawn, RealPhoto, Shot, SimulatedPhoto, draw_photo, draw_photos, draw_shot, read_rgb
@@ -150,3 +155,16 @@ def test_every_way_of_spoiling_has_its_reasons() -> None:
 def test_spoiling_is_the_same_for_the_same_generator() -> None:
     for how in Spoiling:
         assert spoiled(b"x" * 1000, how, np.random.default_rng(1)) == spoiled(b"x" * 1000, how, np.random.default_rng(1))
+
+
+@pytest.mark.parametrize("how", list(Spoiling))
+def test_the_worker_refuses_each_spoiled_photo_for_a_right_reason(how: Spoiling) -> None:
+    for key in range(6):
+        data = draw_photo(phone(key, spoiling=how))
+        location = PhotoLocation(bucket="photos", key="in/a/front.jpg")
+        if not data:  # nothing to decode: fetching refuses it
+            assert RIGHT_REASONS[how] == (Reason.PHOTO_EMPTY,)
+            continue
+        with pytest.raises(PhotoRefused) as refusal:
+            decode_photo(Photo(location, data), ImagingSettings())
+        assert refusal.value.reason in RIGHT_REASONS[how]

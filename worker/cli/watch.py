@@ -68,7 +68,7 @@ def _table(reader: OutcomeReader, deadline: Deadline | None, limit: int | None, 
     recent: deque[Followed] = deque(maxlen=_ROWS)
     counts: Counter[str] = Counter()
     seen = 0
-    with Live(_drawn(recent, counts), console=console, refresh_per_second=4) as live:
+    with Live(live_table(recent, counts), console=console, refresh_per_second=4) as live:
         while (deadline is None or not deadline.passed) and (limit is None or seen < limit):
             for followed in reader.poll():
                 outcome = read_outcome(followed.event)
@@ -77,10 +77,11 @@ def _table(reader: OutcomeReader, deadline: Deadline | None, limit: int | None, 
                 recent.append(followed)
                 counts[outcome.got] += 1
                 seen += 1
-            live.update(_drawn(recent, counts))
+            live.update(live_table(recent, counts))
 
 
-def _drawn(recent: deque[Followed], counts: Counter[str]) -> Table:
+def live_table(recent: deque[Followed], counts: Counter[str]) -> Table:
+    """The latest outcomes, and how many there were of each."""
     total = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "waiting for outcomes"
     table = Table("time", "outcome", "arrival", "what", title=total, title_justify="left", expand=True)
     for followed in recent:
