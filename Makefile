@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 STAMPS := $(VENV)/.stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types audit schemas bench chaos soak wheel clean
+.PHONY: help demo test check lint types audit schemas settings bench chaos soak wheel clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ audit: $(STAMPS)/dev
 
 schemas: $(STAMPS)/dev  ## Generate schemas/ from the models
 	@$(BIN)/python -m worker.events.generate
+
+settings: $(STAMPS)/dev  ## Generate deploy/SETTINGS.md from the settings
+	@$(BIN)/python -m worker.ops.settings_reference > deploy/SETTINGS.md
 
 bench: $(STAMPS)/dev  ## Measure speed: models, end to end, stages, Kafka alone
 	@$(BIN)/python -m tests.bench $(BENCH_ARGS)
