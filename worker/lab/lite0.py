@@ -154,7 +154,7 @@ class Descriptor(nn.Module):
         self.register_buffer("projection", projection)
 
     def forward(self, rgb: Tensor, mask: Tensor) -> Tensor:
-        """rgb (n, 224, 224, 3) uint8, mask (n, 224, 224) uint8 to (n, d + 216) float32, L2-normalised."""
+        """Rgb (n, 224, 224, 3) uint8, mask (n, 224, 224) uint8 to (n, d + 216) float32, L2-normalised."""
         shape = nn.functional.normalize((self.features(rgb) - self.mean) @ self.projection, dim=1)
         colour = self.colour(rgb, mask) * COLOUR_WEIGHT
         return nn.functional.normalize(torch.cat([shape, colour], dim=1), dim=1)

@@ -88,4 +88,34 @@ def _to_half(model: onnx.ModelProto, row: ModelRow) -> onnx.ModelProto:
         node.name = node.name or f"{node.op_type}_{index}"
     keep = [node.name for node in model.graph.node if row.fp16_keep and node.name.startswith(row.fp16_keep)]
     converted: onnx.ModelProto = convert_float_to_float16(model, keep_io_types=True, node_block_list=keep)
+    _drop_repeated_casts(converted)
+    _join_kept_nodes(converted)
     return converted
+
+
+def _drop_repeated_casts(model: onnx.ModelProto) -> None:
+    """The converter casts a value once for each node that reads it, under one name: one such cast is enough and valid."""
+    seen: set[str] = set()
+    kept = []
+    for node in model.graph.node:
+        if node.op_type == "Cast" and node.output[0] in seen:
+            continue
+        seen.update(node.output)
+        kept.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+
+
+def _join_kept_nodes(model: onnx.ModelProto) -> None:
+    """Undo casts down and up again between two nodes that both stay in float32: large values would not survive the way."""
+    casts = {node.output[0]: node for node in model.graph.node if node.op_type == "Cast"}
+    for node in model.graph.node:
+        for position, name in enumerate(node.input):
+            up = casts.get(name)
+            down = casts.get(up.input[0]) if up is not None and _casts_to(up, onnx.TensorProto.FLOAT) else None
+            if down is not None and _casts_to(down, onnx.TensorProto.FLOAT16):
+                node.input[position] = down.input[0]
+
+
+def _casts_to(node: onnx.NodeProto, element: int) -> bool:
+    return any(attribute.name == "to" and attribute.i == element for attribute in node.attribute)

@@ -108,7 +108,7 @@ def foreground(output: FloatArray, spec: OutputSpec) -> FloatArray:
         powers = np.exp(planes - planes.max(axis=0))
         planes = np.divide(powers, powers.sum(axis=0), dtype=np.float32)
     elif spec.activation == "sigmoid":
-        planes = np.divide(1.0, 1.0 + np.exp(-planes), dtype=np.float32)
+        planes = np.divide(1.0, 1.0 + np.exp(-np.clip(planes, -60, 60)), dtype=np.float32)
     garment: FloatArray = np.sum(planes[list(spec.channels)], axis=0, dtype=np.float32)
     return garment
 

@@ -61,10 +61,12 @@ def fetch(source: str, target: Path) -> None:
 
 def _fetch_https(url: str, target: Path) -> None:
     try:
-        with httpx.stream("GET", url, timeout=HTTP_TIMEOUT_S, follow_redirects=True) as response, target.open("wb") as out:
+        with (
+            httpx.Client(timeout=HTTP_TIMEOUT_S, event_hooks={"request": [_only_https]}, follow_redirects=True) as client,
+            client.stream("GET", url) as response,
+            target.open("wb") as out,
+        ):
             response.raise_for_status()
-            if response.url.scheme != "https":
-                raise ModelError(f"{url} was redirected to an address that is not https; refused")
             written = 0
             for chunk in response.iter_bytes(CHUNK):
                 written += len(chunk)
@@ -75,6 +77,11 @@ def _fetch_https(url: str, target: Path) -> None:
         raise ModelError(
             f"cannot fetch {url}: {error}; check the network, or put the file there by `intake models add`"
         ) from error
+
+
+def _only_https(request: httpx.Request) -> None:
+    if request.url.scheme != "https":
+        raise ModelError(f"{request.url} is not https (a redirect led there?); refused")
 
 
 def _fetch_s3(source: str, target: Path) -> None:
