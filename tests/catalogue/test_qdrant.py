@@ -170,6 +170,15 @@ def test_a_write_whose_answer_is_lost_is_made_again_without_harm(served: Served,
     assert [(point.state, point.record) for point in points["a-2"]] == [(PointState.SETTLED, "record")] * 2
 
 
+@pytest.mark.parametrize("kind", ["reset", "error-500"])
+def test_a_collection_whose_creation_was_not_confirmed_is_used_if_it_is_there(served: Served, kind: str) -> None:
+    name = f"{served.settings.alias}-other"
+    served.standin.fault(kind, path=f"{name}($|[?])", method="PUT", after=True)
+
+    assert served.admin.ensure_collection(name, DIMENSION) is False
+    served.admin.open(name).check()
+
+
 def test_a_server_that_is_not_there_is_unavailable() -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))  # bound and not listening: nobody else gets the port, and it refuses

@@ -8,7 +8,7 @@ from worker.catalogue import payload
 from worker.catalogue.naming import checked_name
 from worker.catalogue.qdrant import QdrantCatalogue, fits
 from worker.catalogue.qdrant_connection import QdrantConnection
-from worker.errors import ConfigurationError
+from worker.errors import CatalogueUnavailable, ConfigurationError
 from worker.settings.catalogue import CatalogueSettings
 
 
@@ -101,8 +101,9 @@ class QdrantAdmin:
                     write_consistency_factor=settings.replication_factor // 2 + 1,
                     shard_number=settings.shard_number,
                 )
-        except ConfigurationError:
-            # Another worker that starts at the same moment may have been first. Whether what it made fits is looked at next.
+        except (ConfigurationError, CatalogueUnavailable):
+            # Another worker that starts at the same moment may have been first (409, or an internal error where both were in it), or
+            # the answer was lost. Whether what is there fits is looked at next.
             if not self._exists(name):
                 raise
             return False
