@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
+from kafka.errors import CoordinatorNotAvailableError
 
 from worker.embedded.kafka import EmbeddedKafka
 
@@ -113,7 +114,10 @@ class KafkaServer:
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Committed offsets of a group by partition."""
-        offsets = self.admin.list_group_offsets({group: None})[group]
+        try:
+            offsets = self.admin.list_group_offsets({group: None})[group]
+        except CoordinatorNotAvailableError:  # a broker that never had a group has no coordinator yet
+            return {}
         return {partition.partition: value.offset for partition, value in offsets.items() if partition.topic == topic}
 
 

@@ -48,6 +48,8 @@ _IDLE_POLL_S = 0.1
 # While the group rebalances, polls wait longer: kafka-python forgets the answer of a join that arrives between two polls, and joins
 # again. A thousand times the gap between them makes that rare.
 _REBALANCING_POLL_S = 0.2
+# Results are held back for so long while this member joins its group again; most rebalances are over in less.
+_HOLD_COMMITS_S = 2.0
 # Nothing to fetch: pause before the group is looked at again.
 _NOTHING_PAUSE_S = 0.02
 # Something in flight and room for more: how long results are waited for between two polls.
@@ -112,6 +114,7 @@ class StreamWorker:
         self._drain_deadline: Deadline | None = None
         self._in_flight = 0
         self._joined = False
+        self._rebalancing_since: float | None = None
         self._moved_at = time.monotonic()
         self._reported_at = 0.0
         self._looked_at = time.monotonic()
@@ -193,7 +196,8 @@ class StreamWorker:
     # ---- a turn
 
     def _turn(self) -> None:
-        self._settle(self._results_wait_s())
+        if self._may_commit():
+            self._settle(self._results_wait_s())
         self._line.raise_failure()
         self._poll()
         self._follow_the_group()
@@ -202,6 +206,19 @@ class StreamWorker:
         self._pause_and_resume()
         self._look_for_standstill()
         self._report()
+
+    def _may_commit(self) -> bool:
+        """Not while this member's own join is on its way: the group may take it at any moment, and offsets of before then are refused.
+
+        Bounded, for a rebalance lasts as long as the slowest member drains; commits are taken until the last one has joined.
+        """
+        if not is_rebalancing(self._consumer):
+            self._rebalancing_since = None
+            return True
+        now = time.monotonic()
+        if self._rebalancing_since is None:
+            self._rebalancing_since = now
+        return now - self._rebalancing_since > _HOLD_COMMITS_S
 
     def _results_wait_s(self) -> float:
         if self._in_flight == 0:
