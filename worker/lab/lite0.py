@@ -4,6 +4,9 @@ The network is Tan and Le, "EfficientNet: Rethinking Model Scaling for Convoluti
 squeeze-and-excitation, ReLU6); the definition is timm's, with TensorFlow's padding, which the weights were trained with.
 """
 
+# The types are checked where torch is not installed: what comes of it is Any there.
+# mypy: disable-error-code="import-not-found,misc,untyped-decorator,no-any-return"
+
 from __future__ import annotations
 
 from collections.abc import Sequence
