@@ -74,7 +74,7 @@ def test_a_photo_as_large_as_allowed_decodes_within_memory_and_time(kind: str) -
         picture.putalpha(200)
     if kind.endswith("CMYK"):
         picture = picture.convert("CMYK")
-    options = {
+    options: dict[str, dict[str, Any]] = {
         "WEBP": {"method": 0},
         "AVIF": {"speed": 10},
         "HEIF": {"enc_params": {"preset": "ultrafast"}},

@@ -125,7 +125,7 @@ def _decode(data: bytes, kind: str, limits: Limits) -> Decoded:
     profile = image.info.get("icc_profile")
     image = on_white(_reduced(eight_bits(image), limits.target_side))
     image, doubts = to_srgb(image, profile, int(nclx["color_primaries"]) if isinstance(nclx, dict) else None)
-    rgb = upright(_to_target(np.asarray(image), limits.target_side), orientation)
+    rgb = upright(_to_target(np.asarray(image), size, limits.target_side), orientation)
     found = quality.flags(
         quality.measure(rgb),
         blur_threshold=limits.blur_threshold,
@@ -171,11 +171,12 @@ def _reduced(image: Image.Image, target_side: int) -> Image.Image:
     return image.reduce(factor) if factor > 1 else image
 
 
-def _to_target(rgb: RgbArray, target_side: int) -> RgbArray:
-    """The rest of the way, by area, so that sharpness is measured at one scale and formats do not differ."""
-    height, width = rgb.shape[:2]
-    shorter = min(height, width)
-    if shorter <= target_side:
+def _to_target(rgb: RgbArray, size: Size, target_side: int) -> RgbArray:
+    """The rest of the way, by area, so that sharpness is measured at one scale and formats do not differ.
+
+    The shape follows from the photo's full `size`, not from what the first reduction rounded it to.
+    """
+    if min(rgb.shape[:2]) <= target_side:
         return rgb
-    size = (round(width * target_side / shorter), round(height * target_side / shorter))
-    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    width, height = (round(side * target_side / min(size)) for side in size)
+    return np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
