@@ -42,6 +42,7 @@ MAX_ANSWER_BYTES = 1 << 16
 # Freed memory that a process keeps for the next photo. Without it glibc gives every picture's pages back and takes them again: a photo of
 # 400 pixels then costs 2.7 ms of CPU instead of 1.1.
 KEPT_HEAP_BYTES = 64 << 20
+MMAP_THRESHOLD_BYTES = 32 << 20  # the most glibc takes
 CHANNELS = 3
 LOG_TAIL_CHARACTERS = 1000
 # What a decoder process needs of the environment: nothing with a secret in it.
@@ -319,14 +320,13 @@ def _memory_file(size: int) -> int:
 
 def _environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    return (
-        kept
-        | {"PYTHONPATH": os.pathsep.join(sys.path)}  # the parent's, wherever it was started
-        | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}  # others would count against the memory limit
-        | {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(KEPT_HEAP_BYTES)}
-    )
+    return kept | {
+        # The parent's import path, wherever it was started.
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        # One thread and one heap: others would count against the memory limit.
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "MALLOC_ARENA_MAX": "1",
-        "PYTHONPATH": os.pathsep.join(sys.path),
+        "MALLOC_MMAP_THRESHOLD_": str(MMAP_THRESHOLD_BYTES),
+        "MALLOC_TRIM_THRESHOLD_": str(KEPT_HEAP_BYTES),
     }
