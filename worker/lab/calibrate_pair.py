@@ -26,14 +26,18 @@ from worker.vision.load import load_models
 from worker.vision.registry import PAIRS, package_dir
 from worker.vision.types import FloatArray
 
-# Of garments that are not in the catalogue, at most this share may be called duplicates: each would be lost as stock of another
-# article until someone counts.
+# What counts as a garment that is not in the catalogue is half real phone photos of other people's clothes, which look like nothing in a
+# shop, and half the hardest case: phone shots of the shop's own articles searched as if their whole style were new. Measured on the
+# first half alone the thresholds would call nearly every new style of a known range a duplicate.
+#
+# At most this share of them may be called duplicates: each would be booked as stock of another article until someone counts.
 FALSE_DUPLICATES = 0.01
-# And about this share may cost a person a look.
-FALSE_REVIEWS = 0.08
+# About this share of them may cost a person a look. A look costs seconds, a duplicate that is missed is a second article for good.
+FALSE_REVIEWS = 0.15
 UNSEEN = 700
 CANDIDATES = 10  # a query's candidates that the curve is fitted on: those a person sees
-ISOTONIC_POINTS = 24
+ISOTONIC_POINTS = 33
+FEWEST = 20  # queries of a kind below which a rate says nothing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,17 +72,25 @@ def best(similarity: FloatArray, *, without: np.ndarray[Any, np.dtype[np.bool_]]
     return np.asarray(kept.max(axis=1), np.float32)
 
 
-def thresholds(unseen: FloatArray) -> tuple[float, float]:
-    """(duplicate, review): what `FALSE_DUPLICATES` and `FALSE_REVIEWS` of the best similarities of unseen garments reach."""
-    duplicate, review = np.quantile(unseen, [1 - FALSE_DUPLICATES, 1 - FALSE_REVIEWS], method="higher")
-    return float(np.nextafter(duplicate, 2, dtype=np.float64)), float(review)
+def thresholds(strangers: FloatArray, new_styles: FloatArray) -> tuple[float, float]:
+    """(duplicate, review): what `FALSE_DUPLICATES` and `FALSE_REVIEWS` of garments that are not in the catalogue reach.
+
+    The arguments are their best similarities, of both kinds; either kind has half of the weight.
+    """
+    values = np.concatenate([strangers, new_styles])
+    weights = np.concatenate([np.full(len(part), 0.5 / len(part)) for part in (strangers, new_styles)])
+    order = np.argsort(-values)
+    reached = np.cumsum(weights[order])  # share of garments at or above each value, from the highest down
+    duplicate, review = (float(values[order][np.searchsorted(reached, share)]) for share in (FALSE_DUPLICATES, FALSE_REVIEWS))
+    return float(np.nextafter(duplicate, 2)), float(np.nextafter(review, 2))
 
 
-def candidate_pairs(found: Search) -> tuple[FloatArray, FloatArray]:
-    """(similarity, 1.0 if the same article) of each query's best candidates."""
-    order = np.argsort(-found.similarity, axis=1)[:, :CANDIDATES]
-    x = np.take_along_axis(found.similarity, order, axis=1)
-    y = np.take_along_axis(found.same, order, axis=1)
+def candidate_pairs(found: Search, *, new_style: bool = False) -> tuple[FloatArray, FloatArray]:
+    """(similarity, 1.0 if the same article) of each query's best candidates, with `new_style` as if its style were new."""
+    similarity = np.where(found.same | found.sibling, -1.0, found.similarity) if new_style else found.similarity
+    order = np.argsort(-similarity, axis=1)[:, :CANDIDATES]
+    x = np.take_along_axis(similarity, order, axis=1).astype(np.float32)
+    y = np.take_along_axis(found.same & (similarity > -1), order, axis=1)
     return x.ravel(), y.ravel().astype(np.float32)
 
 
@@ -88,10 +100,9 @@ def fit(x: FloatArray, y: FloatArray, weight: FloatArray, kind: str) -> Curve:
         model = LogisticRegression(C=1e6).fit(x[:, None], y, sample_weight=weight)
         return Curve(kind="logistic", slope=round(float(model.coef_[0, 0]), 4), intercept=round(float(model.intercept_[0]), 4))
     isotonic = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(x, y, sample_weight=weight)
-    grid = np.quantile(x, np.linspace(0, 1, ISOTONIC_POINTS))
-    grid = np.unique(np.round(grid, 4))
+    grid = np.round(np.linspace(float(x.min()), float(x.max()), ISOTONIC_POINTS), 4)
     return Curve(
-        kind="points", points=tuple((float(at), float(round(p, 4))) for at, p in zip(grid, isotonic.predict(grid), strict=True))
+        kind="points", points=tuple((float(at), round(float(p), 4)) for at, p in zip(grid, isotonic.predict(grid), strict=True))
     )
 
 
@@ -113,10 +124,13 @@ def calibrate(embedded: Embedded, segmenter: str, embedder: str, data: str) -> C
     """Thresholds, curve and the rates they give on these photos."""
     catalogue, kinds = embedded.select("catalogue"), sorted({sample.kind for sample in embedded.samples} - {"catalogue"})
     found = {kind: search(embedded.select(kind), catalogue) for kind in kinds}
-    duplicate, review = thresholds(best(found["unseen"].similarity))
+    phone = found["phone-mild"]
+    duplicate, review = thresholds(best(found["unseen"].similarity), best(phone.similarity, without=phone.same | phone.sibling))
     rates: dict[str, float] = {}
     for kind in kinds:
         one = found[kind]
+        if len(one.similarity) < FEWEST:
+            continue
         top = best(one.similarity)
         right = one.same[np.arange(len(top)), one.similarity.argmax(axis=1)]
         if kind != "unseen":
@@ -125,7 +139,6 @@ def calibrate(embedded: Embedded, segmenter: str, embedder: str, data: str) -> C
         rates[f"{kind}: duplicate"] = float((top >= duplicate).mean())
         rates[f"{kind}: review or duplicate"] = float((top >= review).mean())
     # The same phone shots as if their article, or its whole style, were new to the catalogue.
-    phone = found["phone-mild"]
     for name, without in (("new colourway", phone.same), ("new style", phone.same | phone.sibling)):
         top = best(phone.similarity, without=without)
         rates[f"{name}: duplicate"] = float((top >= duplicate).mean())
@@ -144,10 +157,15 @@ def calibrate(embedded: Embedded, segmenter: str, embedder: str, data: str) -> C
 
 
 def _curve(embedded: Embedded, found: dict[str, Search]) -> Curve:
-    """From candidates of simulated phone shots and of unseen garments, half of the weight each: a warehouse's guess of the mix."""
+    """From candidates of garments that are in the catalogue and of garments that are not, half of the weight each."""
     xs, ys, weights, groups = [], [], [], []
-    for kind, share in (("phone-mild", 0.25), ("phone-harsh", 0.25), ("unseen", 0.5)):
-        x, y = candidate_pairs(found[kind])
+    for kind, new_style, share in (
+        ("phone-mild", False, 0.35),
+        ("phone-harsh", False, 0.15),
+        ("phone-mild", True, 0.25),
+        ("unseen", False, 0.25),
+    ):
+        x, y = candidate_pairs(found[kind], new_style=new_style)
         samples = embedded.select(kind).samples
         names = [style(sample.article) or sample.path.name for sample in samples]
         numbers = {name: number for number, name in enumerate(sorted(set(names)))}
