@@ -98,14 +98,14 @@ def _serve(standin: QdrantStandin, settings: CatalogueSettings) -> Iterator[Serv
 
 @pytest.fixture
 def served(qdrant_standin: QdrantStandin, qdrant_alias: str) -> Iterator[Served]:
-    yield from _serve(qdrant_standin, qdrant_standin.settings(alias=qdrant_alias, timeout_s=1.0))
+    yield from _serve(qdrant_standin, qdrant_standin.settings(alias=qdrant_alias, timeout_s=30.0))
     qdrant_standin.heal()
 
 
 @pytest.fixture
 def mortal(own_qdrant_standin: QdrantStandin) -> Iterator[Served]:
     """The same on a server of the test's own, which may be killed."""
-    yield from _serve(own_qdrant_standin, own_qdrant_standin.settings(timeout_s=1.0))
+    yield from _serve(own_qdrant_standin, own_qdrant_standin.settings(timeout_s=30.0))
 
 
 class TestQdrant(CatalogueBehaviour):
@@ -128,12 +128,14 @@ def test_a_server_that_fails_is_unavailable_in_every_call_and_serves_again_once_
 
 
 def test_a_server_that_does_not_answer_is_unavailable_after_the_timeout(served: Served) -> None:
-    catalogue = served.catalogue
+    admin = open_catalogue_admin(served.settings.model_copy(update={"timeout_s": 1.0}))
+    impatient = admin.open(served.catalogue.collection)
     served.fault("hang", seconds=30)
 
     for name in ("search", "upsert"):
         with pytest.raises(CatalogueUnavailable, match="did not answer in 1 s"):
-            CALLS[name](catalogue)
+            CALLS[name](impatient)
+    admin.close()
 
 
 def test_a_server_that_is_slow_is_waited_for(served: Served) -> None:

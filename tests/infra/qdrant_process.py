@@ -93,4 +93,4 @@ class QdrantStandin:
 
     def settings(self, **changes: Any) -> CatalogueSettings:
         """Settings of a worker that uses this server."""
-        return CatalogueSettings(**{"engine": "qdrant", "url": self.url, "timeout_s": 5.0, **changes})
+        return CatalogueSettings(**{"engine": "qdrant", "url": self.url, "timeout_s": 30.0, **changes})

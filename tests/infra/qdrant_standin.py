@@ -51,6 +51,10 @@ class Fault:
         return re.search(self.path, path) is not None and re.fullmatch(self.method, method) is not None
 
 
+class Answered(Exception):
+    """The fault has sent its own answer; the connection stays open."""
+
+
 class Control:
     """The faults in force, and what was asked so far."""
 
@@ -128,7 +132,9 @@ class Handler(BaseHTTPRequestHandler):
                 self._send(401, str(refusal).encode(), "text/plain")
             else:
                 self._send_json(refusal.status, self._envelope({"error": str(refusal)}, started))
-        except (ConnectionError, BrokenPipeError):
+        except Answered:
+            pass
+        except ConnectionError:
             self.close_connection = True
 
     do_GET = do_PUT = do_POST = do_DELETE = handle_request  # noqa: N815  BaseHTTPRequestHandler looks these names up
@@ -172,7 +178,7 @@ class Handler(BaseHTTPRequestHandler):
         if kind in ("rubbish", "html"):
             text = b'{"result": 7, "status"' if kind == "rubbish" else b"<html>welcome to the wrong server</html>"
             self._send(200, text, "application/json" if kind == "rubbish" else "text/html")
-            raise ConnectionError
+            raise Answered
         if kind == "reset":
             # Zero linger: the close is a TCP reset instead of an orderly end.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

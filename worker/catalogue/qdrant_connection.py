@@ -25,6 +25,10 @@ from worker.settings.catalogue import CatalogueSettings
 # replace a settled one.
 OLDEST_SERVER = (1, 16)
 
+# Idle connections are let go before the server does it (Qdrant's HTTP server after 5 s): a request sent on a connection that is just
+# being closed would be a needless retry.
+KEEP_ALIVE_S = 2.0
+
 _DENIED_STATUS = (401, 403)
 # The request itself is wrong: the collection is gone or does not fit. Everything else (408, 429, 5xx, a proxy's page) may pass.
 _WRONG_STATUS = (400, 404, 405, 409, 422)
@@ -64,7 +68,11 @@ class QdrantConnection:
             # The client's own check warns on stderr from a thread when the server is a minor version away; `check_version` decides.
             check_compatibility=False,
             # Given because the client keeps no connection alive to localhost otherwise.
-            limits=httpx.Limits(max_connections=settings.pool_size, max_keepalive_connections=settings.pool_size),
+            limits=httpx.Limits(
+                max_connections=settings.pool_size,
+                max_keepalive_connections=settings.pool_size,
+                keepalive_expiry=KEEP_ALIVE_S,
+            ),
             **options,
         )
 
