@@ -32,7 +32,7 @@ from worker.settings.imaging import AllowedLocation, StorageSettings
 
 # moto accepts anything; these only have to look like credentials to boto3.
 ACCESS_KEY_ID = "intake-embedded"
-SECRET_ACCESS_KEY = "not-a-secret"  # noqa: S105
+SECRET_ACCESS_KEY = "not-a-secret"  # noqa: S105  # nosec B105
 REGION = "us-east-1"
 
 # moto imports in 1 to 3 s on an idle core; ten times that on a busy machine.

@@ -90,8 +90,14 @@ class ImagingSettings(Group):
         default=20.0, ge=0, description="Variance of the Laplacian below which a photo is flagged as blurred."
     )
     dark_threshold: float = Field(
-        default=60.0, ge=0, le=256, description="Luma the brightest percent of the middle must reach, or the photo is flagged as dark."
+        default=60.0,
+        ge=0,
+        le=256,
+        description="Luma the brightest percent of the middle must reach, or the photo is flagged as dark.",
     )
     overexposed_share: float = Field(
-        default=0.5, gt=0, le=1, description="Share of the middle that must be blown out for a photo to be flagged as overexposed."
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Share of the middle that must be blown out for a photo to be flagged as overexposed.",
     )
