@@ -36,7 +36,7 @@ def write_page(
 ) -> Path:
     """The page. Pictures of arrivals come from S3, where the worker stored them; articles' from where the catalogue says."""
     shelf = _Pictures(s3)
-    planned = {arrival.arrival_id: arrival for arrival in arrivals}
+    planned = {arrival.arrival_id: arrival for arrival in reversed(arrivals)}  # of a repeat, the first
     wrong = {miss.arrival_id for miss in report.misses} if report else set()
     rows = [_row(one, planned.get(one.outcome.arrival_id), wrong, shelf) for one in published]
     score: tuple[tuple[str, str], ...] = ()

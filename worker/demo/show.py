@@ -23,7 +23,7 @@ class LiveTable:
     """Decisions as they come: progress above, the newest decisions below."""
 
     def __init__(self, total: int, truths: Sequence[Truth]) -> None:
-        self._truth = {truth.arrival_id: truth for truth in truths}
+        self._truth = {truth.arrival_id: truth for truth in reversed(truths)}  # of a repeat, the first
         self._recent: list[Published] = []
         self._counts: Counter[str] = Counter()
         self.progress = Progress(
