@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
 
 import cv2
@@ -168,3 +169,11 @@ def test_the_worker_refuses_each_spoiled_photo_for_a_right_reason(how: Spoiling)
         with pytest.raises(PhotoRefused) as refusal:
             decode_photo(Photo(location, data), ImagingSettings())
         assert refusal.value.reason in RIGHT_REASONS[how]
+
+
+def test_drawing_can_be_left_off_and_leaves_no_process() -> None:
+    before = set(multiprocessing.active_children())
+    drawn = draw_photos((phone(key) for key in range(1000)), processes=1)
+    next(drawn)
+    drawn.close()  # type: ignore[attr-defined]
+    assert set(multiprocessing.active_children()) <= before

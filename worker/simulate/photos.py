@@ -138,7 +138,10 @@ def draw_photos(photos: Iterable[SimulatedPhoto], processes: int) -> Iterator[by
             while ahead:
                 yield ahead.popleft().result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Cancelled one by one and waited for (a photo takes a tenth of a second): a pool that is left without waiting
+            # sometimes writes to its closed pipe at exit.
+            for future in ahead:
+                future.cancel()
 
 
 def _one_thread() -> None:
