@@ -23,7 +23,7 @@ TOLERANCE = 1e-3
 SETTINGS = VisionSettings(threads=2, max_batch=4, batch_buckets=(1, 2, 4))
 # Points of the mask, 0..255: every 60th row from 30, every 48th column from 24; and the mask's coverage.
 MASKS = {
-    "u2netp": ([[0, 0, 0, 0, 0], [0, 255, 255, 255, 0], [0, 0, 103, 0, 0], [0, 0, 255, 0, 0], [0, 0, 0, 0, 0]], 0.24842),
+    "u2netp": ([[0, 0, 0, 0, 0], [0, 255, 255, 255, 0], [0, 0, 74, 0, 0], [0, 0, 255, 0, 0], [0, 0, 0, 0, 0]], 0.24785),
     "grabcut": ([[0, 0, 0, 0, 0], [0, 255, 255, 255, 0], [0, 0, 255, 0, 0], [0, 0, 255, 0, 0], [0, 0, 0, 0, 0]], 0.26944),
     "none": ([[255] * 5] * 5, 1.0),
 }

@@ -37,9 +37,9 @@ def place(height: int, width: int, spec: InputSpec) -> Placement:
 def resize(rgb: ByteArray, spec: InputSpec) -> ByteArray:
     """(spec.height, spec.width, 3) uint8; letterboxed on white where the row says so."""
     at = place(rgb.shape[0], rgb.shape[1], spec)
-    # INTER_AREA averages what it shrinks; anything else aliases a fabric's weave into a pattern.
-    shrinks = at.width <= rgb.shape[1] and at.height <= rgb.shape[0]
-    inner = cv2.resize(rgb, (at.width, at.height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    # INTER_AREA averages along a side that shrinks (anything else aliases a fabric's weave into a pattern) and interpolates along one
+    # that grows.
+    inner = cv2.resize(rgb, (at.width, at.height), interpolation=cv2.INTER_AREA)
     if (at.width, at.height) == (spec.width, spec.height):
         return np.asarray(inner, np.uint8)
     canvas = np.full((spec.height, spec.width, 3), WHITE, np.uint8)
