@@ -104,15 +104,16 @@ def open_parts(settings: Settings) -> Iterator[Parts]:
         yield Parts(settings, models, embedder, catalogue, source, shelf, calibration, faults)
 
 
-def build_pipeline(parts: Parts, reports: PipelineReports | None = None) -> Pipeline:
-    """The stages over their parts."""
+def build_pipeline(parts: Parts, reports: PipelineReports | None = None, fence: Callable[[], None] | None = None) -> Pipeline:
+    """The stages over their parts. `fence` raises where this worker may have been overtaken (`worker.ops.fence`)."""
     settings = parts.settings
     plan = SearchPlan.from_settings(settings.catalogue)
+    tools = SettleTools(faults=parts.faults, fence=fence) if fence else SettleTools(faults=parts.faults)
     return Pipeline(
         source=parts.source,
         embedder=parts.embedder,
         catalogue=parts.catalogue,
-        settler=Settler(parts.catalogue, parts.calibration, settings.matching, plan, SettleTools(faults=parts.faults)),
+        settler=Settler(parts.catalogue, parts.calibration, settings.matching, plan, tools),
         plan=plan,
         models=parts.fingerprint,
         publishing=Publishing(settings.stream.topics, settings.stream.source_uri, settings.matching.article_id_prefix),

@@ -9,6 +9,7 @@ import structlog
 
 from worker import __version__
 from worker.assembly import Parts, build_flow, build_pipeline, open_parts
+from worker.ops.fence import StandstillFence
 from worker.ops.health import Condition, Dependency, Readiness
 from worker.ops.http import HealthServer, Probes
 from worker.ops.logs import configure_logging, log_uncaught_exceptions
@@ -29,7 +30,8 @@ def command() -> None:
     configure_logging(settings.ops, redactor)
     log_uncaught_exceptions()
     metrics = Metrics()
-    reports = StreamReports(metrics)
+    fence = StandstillFence(settings.stream.session_timeout_s)
+    reports = StreamReports(metrics, fence)
     progress = reports.attach(settings.ops.progress_timeout_s)
     with ExitStack() as stack:
         _log.info("starting", version=__version__)
@@ -54,7 +56,7 @@ def command() -> None:
         readiness.watch(Dependency("catalogue", opened.catalogue.check))
         readiness.watch(Dependency("storage", lambda: _silently(opened.source.check)))
         stack.enter_context(readiness)
-        pipeline = build_pipeline(opened, PipelineReports(metrics))
+        pipeline = build_pipeline(opened, PipelineReports(metrics), fence.check)
         worker = StreamWorker(settings, build_flow(pipeline, settings, tracing), reports, opened.faults)
         _log.info("ready", probes=server.url, models=opened.fingerprint.model_dump())
         try:

@@ -10,6 +10,7 @@ import threading
 import time
 
 from worker.errors import Reason
+from worker.ops.fence import StandstillFence
 from worker.ops.health import Progress
 from worker.ops.metrics import Metrics
 
@@ -20,8 +21,10 @@ class StreamReports:
     Work waits when records are in flight or an assigned partition has a lag: hand `waiting` to `Progress` (as `attach` does).
     """
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, fence: StandstillFence | None = None) -> None:
+        """`fence` is told of every turn of the poll loop."""
         self._metrics = metrics
+        self._fence = fence
         self._progress: Progress | None = None
         self._lock = threading.Lock()
         self._lag: dict[tuple[str, int], int] = {}
@@ -46,6 +49,8 @@ class StreamReports:
 
     def turned(self) -> None:
         """The poll loop turned once more."""
+        if self._fence is not None:
+            self._fence.beat()
         if self._progress is not None:
             self._progress.beat()
 
