@@ -32,7 +32,7 @@ import numpy as np
 
 from worker.catalogue.protocol import Catalogue, Point, PointState
 from worker.embedding import PhotoEmbedder
-from worker.errors import DeadLetterError, IntakeError, RetryError
+from worker.errors import DeadLetterError, IntakeError, Reason, RetryError, TwinInFlight
 from worker.events import CatalogueInsert, MatchAlert, ModelFingerprint
 from worker.events.codec import encode_event
 from worker.events.ids import arrival_point_id, new_article_id
@@ -99,6 +99,8 @@ class Pipeline:
             for pixels in flat:
                 if isinstance(pixels, Pixels):
                     self.reports.decoded(pixels.format, pixels.flags)
+                elif pixels.reason is Reason.PHOTO_DECODER_CRASHED:
+                    self.reports.decoder_lost()
         return [
             pixels if isinstance(pixels, IntakeError) else Decoded(fetched.arrival, pixels)
             for fetched, pixels in zip(arrivals, regroup(flat, [len(f.photos) for f in arrivals]), strict=True)
@@ -136,6 +138,12 @@ class Pipeline:
     def settle(self, arrivals: Sequence[Searched]) -> list[Settled | Refused]:
         """Decide, safely against rivals, replays and crashes (`worker.matching`)."""
         outcomes = self.settler.settle([self._request(one) for one in arrivals])
+        if self.reports is not None:
+            for outcome in outcomes:
+                if isinstance(outcome, TwinInFlight):
+                    self.reports.twin_waited("again")
+                elif isinstance(outcome, Alert) and outcome.overdue:
+                    self.reports.twin_waited("bound")
         return [
             outcome if isinstance(outcome, DeadLetterError | RetryError) else self._settled(one, outcome)
             for one, outcome in zip(arrivals, outcomes, strict=True)

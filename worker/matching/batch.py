@@ -212,11 +212,10 @@ class Batch:
         if claim.ending is Ending.ALERTED:
             return Alert(self._decide(i))
         if claim.ending is Ending.OVERDUE:
-            return Alert(
-                decide_overdue(
-                    self._seen[i], self._calibration, waited_s=waited_s, flags=request.flags, limit=self._settings.candidates
-                )
+            decision = decide_overdue(
+                self._seen[i], self._calibration, waited_s=waited_s, flags=request.flags, limit=self._settings.candidates
             )
+            return Alert(decision, overdue=True)
         return _error(request.arrival_id, claim)
 
 

@@ -49,9 +49,13 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """The arrival is, or may be, an article that is there: it has no points in the catalogue."""
+    """The arrival is, or may be, an article that is there: it has no points in the catalogue.
+
+    `overdue`: it waited for a twin in flight until the bound, and alerts instead.
+    """
 
     decision: Decision
+    overdue: bool = False
 
 
 SettleOutcome = Settled | Alert | TwinInFlight | EventRefused | CatalogueUnavailable

@@ -28,8 +28,6 @@ BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 BYTES_BUCKETS = (16_384, 65_536, 262_144, 524_288, 1_048_576, 2_097_152, 4_194_304, 8_388_608, 16_777_216, 33_554_432)
 # Cosine of the best candidate: thresholds lie in the upper half, where the steps are small.
 SIMILARITY_BUCKETS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98, 1.0)
-# A twin settles within milliseconds, or the bound (30 s by default) is reached.
-TWIN_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0)
 
 OUTCOMES = ("duplicate", "review", "new", "dead-letter")
 
@@ -194,7 +192,9 @@ class Metrics:
             "intake_photo_flags", "Photos a person should know something about.", ["flag"], registry=registry
         )
         self.decoder_crashes = Counter(
-            "intake_decoder_crashes", "Decoder processes lost, by cause: crash, timeout, memory.", ["cause"], registry=registry
+            "intake_decoder_crashes",
+            "Photos that cost a decoder process: a crash, the time or the memory limit.",
+            registry=registry,
         )
 
         # ---- models, index, matching
@@ -217,10 +217,10 @@ class Metrics:
             "intake_threshold", "Similarity from which an arrival is a duplicate or for review.", ["decision"], registry=registry
         )
         self.twin_waits = Counter(
-            "intake_twin_waits", "Waits for a twin in flight by how they ended: settled, gone, bound.", ["end"], registry=registry
-        )
-        self.twin_wait_seconds = Histogram(
-            "intake_twin_wait_seconds", "How long an arrival waited for its twin.", buckets=TWIN_BUCKETS, registry=registry
+            "intake_twin_waits",
+            "Arrivals that met a twin in flight: `again` (the partition waits and it is read again) or `bound` (alerted, waited too long).",
+            ["end"],
+            registry=registry,
         )
 
         # ---- the process

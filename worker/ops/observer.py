@@ -145,11 +145,10 @@ class PipelineReports:
         for flag in flags:
             self._metrics.photo_flags.labels(flag).inc()
 
-    def decoder_lost(self, cause: str) -> None:
-        """A decoder process was lost: `crash`, `timeout` or `memory`."""
-        self._metrics.decoder_crashes.labels(cause).inc()
+    def decoder_lost(self) -> None:
+        """A photo cost a decoder process."""
+        self._metrics.decoder_crashes.inc()
 
-    def twin_waited(self, end: str, seconds: float) -> None:
-        """An arrival waited for its twin; `end`: `settled`, `gone` or `bound`."""
+    def twin_waited(self, end: str) -> None:
+        """An arrival met a twin in flight; `end`: `again` or `bound`."""
         self._metrics.twin_waits.labels(end).inc()
-        self._metrics.twin_wait_seconds.observe(seconds)
