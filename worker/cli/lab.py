@@ -1,0 +1,155 @@
+"""`intake lab`: every method of the papers on one's own photos, measured side by side."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from worker.lab.embed import EmbeddedManifest, FitOptions, Starter
+    from worker.lab.embedding import PhotoBench
+    from worker.lab.models import Workbench
+
+app = typer.Typer(no_args_is_help=True, help="The lab: embed, compare and judge methods on photos a manifest names.")
+
+_MANIFEST = Annotated[
+    Path, typer.Option("--manifest", "-m", help="CSV path,item_id,role,kind (role: catalogue or query).", dir_okay=False)
+]
+_FIT = Annotated[
+    Path | None, typer.Option("--fit", help="Manifest that pca and svm learn from; none: the catalogue part of the manifest.")
+]
+_ATTRIBUTES = Annotated[
+    Path | None, typer.Option("--attributes", help="CSV with a column item_id and one for each attribute: what svm learns.")
+]
+_WEIGHTS = Annotated[
+    list[str] | None, typer.Option("--weights", help="DESCRIPTOR=FILE: weights of a network, as in resnet50=resnet50.pth.")
+]
+_NO_CACHE = Annotated[bool, typer.Option("--no-cache", help="Compute everything anew and keep nothing.")]
+# What one run reports of photos it could not read; the rest is a number.
+_SHOWN_FAULTS = 20
+
+
+@app.command()
+def embed(
+    *,
+    manifest: _MANIFEST,
+    method: Annotated[str, typer.Option("--method", help="SEGMENTER+DESCRIPTOR[+REDUCTION][:DISTANCE], or default.")] = "default",
+    output: Annotated[Path, typer.Option("--output", "-o", help=".npy that gets the vectors.", dir_okay=False)],
+    fit: _FIT = None,
+    attributes: _ATTRIBUTES = None,
+    weights: _WEIGHTS = None,
+    no_cache: _NO_CACHE = False,
+) -> None:
+    """Vectors of a manifest's photos: float32, one row a line, in order; NaN where a photo cannot be read (reported on stderr)."""
+    from worker.lab.embed import embed_manifest, save_vectors  # noqa: PLC0415
+    from worker.lab.manifest import read_manifest  # noqa: PLC0415
+    from worker.lab.method import parse_method  # noqa: PLC0415
+
+    parsed, named = read_manifest(manifest), parse_method(method)
+    options = _fit_options(fit, attributes)
+    with _bench(weights, no_cache=no_cache) as (workbench, bench):
+        loaded = workbench.load(named)
+        _say_random(loaded.method.text, loaded.descriptor.card.weights)
+        with progress_bar() as starter:
+            embedded = embed_manifest(parsed, loaded, bench, options, starter)
+    save_vectors(embedded.vectors, output)
+    _report_unread(embedded)
+    unread = _unread_count(embedded)
+    typer.echo(f"{output}: {len(embedded.vectors)} x {embedded.dimension} float32, {unread} not readable ({loaded.method.text})")
+
+
+@app.command()
+def methods() -> None:
+    """What a method can be made of: segmenters, descriptors, reductions, distances."""
+    from worker.lab.descriptors.table import listed  # noqa: PLC0415
+    from worker.settings import load_settings  # noqa: PLC0415
+    from worker.vision.registry import Registry  # noqa: PLC0415
+
+    registry = Registry(load_settings().vision)
+    table = Table("part", Column("name", no_wrap=True), "numbers", "distance", "needs", "what")
+    for row in registry.rows:
+        if row.task == "segment":
+            table.add_row("segmenter", row.id, "", "", "", "default" if row.default else "")
+    for row in registry.rows:
+        if row.task == "embed":
+            size = str(row.output.dimension or "") if row.output else ""
+            table.add_row("descriptor", row.id, size, "cosine", "", "registry" + (", default" if row.default else ""))
+    for item in listed():
+        table.add_row("descriptor", item.name, str(item.dimension), item.distance, item.needs, item.source)
+    for name, what in (("pca99", "99 % of the variance"), ("pca128d", "128 numbers"), ("svm", "attribute scores (--attributes)")):
+        table.add_row("reduction", name, "", "", "scikit-learn" if name == "svm" else "", what)
+    for name in ("cosine", "l1", "l2"):
+        table.add_row("distance", name, "", "", "", "")
+    Console().print(table)
+
+
+@contextmanager
+def _bench(weights: Sequence[str] | None, *, no_cache: bool) -> Iterator[tuple[Workbench, PhotoBench]]:
+    from worker.lab.cache import LabCache, cache_folder  # noqa: PLC0415
+    from worker.lab.embedding import open_bench  # noqa: PLC0415
+    from worker.lab.models import Workbench  # noqa: PLC0415
+    from worker.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings()
+    workbench = Workbench(settings, _weight_files(weights or ()))
+    with open_bench(settings, LabCache(None if no_cache else cache_folder())) as bench:
+        yield workbench, bench
+
+
+def _fit_options(fit: Path | None, attributes: Path | None) -> FitOptions:
+    from worker.lab.embed import FitOptions  # noqa: PLC0415
+    from worker.lab.manifest import read_manifest  # noqa: PLC0415
+    from worker.lab.reduction import read_attributes  # noqa: PLC0415
+
+    return FitOptions(
+        manifest=read_manifest(fit) if fit is not None else None,
+        attributes=read_attributes(attributes) if attributes is not None else {},
+    )
+
+
+def _weight_files(texts: Sequence[str]) -> dict[str, Path]:
+    files = {}
+    for text in texts:
+        name, sign, path = text.partition("=")
+        if not sign or not Path(path).is_file():
+            raise typer.BadParameter(f"{text!r} is not DESCRIPTOR=FILE with a file that is there", param_hint="--weights")
+        files[name] = Path(path)
+    return files
+
+
+def _say_random(text: str, weights: str) -> None:
+    if weights.startswith("random"):
+        typer.echo(f"{text}: RANDOM WEIGHTS ({weights}); its figures say nothing about the trained network", err=True)
+
+
+def _unread_count(embedded: EmbeddedManifest) -> int:
+    from worker.lab.embed import unread_lines  # noqa: PLC0415
+
+    return len(unread_lines(embedded))
+
+
+def _report_unread(embedded: EmbeddedManifest) -> None:
+    from worker.lab.embed import unread_lines  # noqa: PLC0415
+
+    rows = unread_lines(embedded)
+    for number, path, why in rows[:_SHOWN_FAULTS]:
+        typer.echo(f"row {number} ({path}): {why}", err=True)
+    if len(rows) > _SHOWN_FAULTS:
+        typer.echo(f"and {len(rows) - _SHOWN_FAULTS} more that cannot be read", err=True)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Starter]:
+    """Progress on stderr: a bar on a terminal, a line now and then elsewhere."""
+    from worker.lab.showing import show_progress  # noqa: PLC0415
+
+    with show_progress(sys.stderr) as starter:
+        yield starter

@@ -1,0 +1,1 @@
+"""What turns crops into vectors: the papers' hand-made features, convolutional features, and the worker's own embedders."""
