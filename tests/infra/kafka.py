@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
-from kafka.errors import CoordinatorNotAvailableError
+from kafka.errors import RetriableError
 
 from worker.embedded.kafka import EmbeddedKafka
 
@@ -116,7 +116,7 @@ class KafkaServer:
         """Committed offsets of a group by partition."""
         try:
             offsets = self.admin.list_group_offsets({group: None})[group]
-        except CoordinatorNotAvailableError:  # a broker that never had a group has no coordinator yet
+        except RetriableError:  # the coordinator moves or starts: nothing is known now
             return {}
         return {partition.partition: value.offset for partition, value in offsets.items() if partition.topic == topic}
 

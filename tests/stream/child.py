@@ -124,6 +124,9 @@ def child(configuration: Configuration) -> Iterator[Child]:
     started = Child(configuration)
     try:
         yield started
+    except BaseException:
+        sys.stderr.write(f"--- child {started.process.pid} said:\n{started.output()}\n")  # pytest shows it with the failure
+        raise
     finally:
         with contextlib.suppress(ProcessLookupError):
             started.process.kill()

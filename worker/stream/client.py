@@ -149,13 +149,18 @@ def poll(consumer: KafkaConsumer, timeout_s: float, max_records: int) -> dict[To
     `consumer.poll` itself repeats such passes until its time is over. When a pass ends with partitions revoked, the next one joins the
     group again and so gives them away: nothing of them could be committed any more. One pass leaves the caller time to do that.
 
-    A partition that was paused and resumed is never forgotten: kafka-python 3.0.12 sets the rest of a paused partition's fetch aside and
-    takes it up again only when no other fetch is current, but an exhausted one still counts as current. The partition would then not be
-    read until the process ends.
+    Two troubles of kafka-python 3.0.12 are cured on the way, each of which would last until the process ends:
+
+    - The rest of a paused partition's fetch is set aside, and taken up again only when no other fetch is current; but an exhausted one
+      still counts as current, and the partition is not read any more.
+    - A join that is still on its way when a pass ends is only followed up while there is a reason to join. If the reason was changed
+      metadata, it is gone by then: the member stays half joined, sends no heartbeats and is counted out without noticing.
     """
-    fetcher = consumer._fetcher  # noqa: SLF001  there is no public way to say either
+    fetcher, coordinator = consumer._fetcher, consumer._coordinator  # noqa: SLF001  there is no public way to say this
     if not fetcher._next_partition_records:  # noqa: SLF001
         fetcher._next_partition_records = None  # noqa: SLF001
+    if coordinator.rebalance_in_progress():
+        coordinator.request_rejoin()
     polled: dict[TopicPartition, list[Any]] = consumer._poll_once(Timer(int(timeout_s * 1000)), max_records)  # noqa: SLF001
     return polled
 
