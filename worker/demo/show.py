@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from worker.demo.traffic import Published
 from worker.simulate.score import ScoreReport
@@ -45,7 +45,7 @@ class LiveTable:
 
     def __rich__(self) -> RenderableType:
         """Progress and table."""
-        table = Table("arrival", "decision", "nearest article", "similarity", "expected", expand=True)
+        table = Table(*(Column(name, no_wrap=True) for name in ("arrival", "decision", "nearest", "similarity", "expected")))
         for published in self._recent:
             outcome = published.outcome
             truth = self._truth.get(outcome.arrival_id)
@@ -55,14 +55,17 @@ class LiveTable:
                 f"[{STYLES[outcome.got]}]{outcome.got}[/]",
                 escape(outcome.reason or nearest or ""),
                 "" if outcome.similarity is None else f"{outcome.similarity:.3f}",
-                "" if truth is None else escape(f"{truth.expected} ({truth.kind})"),
+                "" if truth is None else escape(f"{truth.expected}: {truth.kind}"),
             )
         return Group(self.progress, table)
 
 
 def score_table(report: ScoreReport) -> Table:
     """The score against the truth, a line for each kind of arrival."""
-    table = Table("arrival is", "sent", "right", "near", "wrong", "lost", "duplicate", "review", "new", "dead letter")
+    counted = ("sent", "right", "near", "wrong", "lost", "dup.", "rev.", "new", "dead")
+    table = Table(
+        Column("arrival is", no_wrap=True), *(Column(name, justify="right", no_wrap=True) for name in counted), padding=(0, 0)
+    )
     for line in report.kinds:
         cells = (
             line.count,
