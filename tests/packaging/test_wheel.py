@@ -23,7 +23,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkout = folder / "checkout"
     checkout.mkdir()
     archive = folder / "tree.tar"
-    tree = subprocess.run(["git", "stash", "create"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() or "HEAD"
+    tree = (
+        subprocess.run(["git", "stash", "create"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() or "HEAD"
+    )
     subprocess.run(["git", "archive", "--output", str(archive), tree], cwd=ROOT, check=True)
     with tarfile.open(archive) as tar:
         tar.extractall(checkout, filter="data")
@@ -44,7 +46,9 @@ def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 
 def run(code: str, environment: dict[str, str], folder: Path) -> str:
-    answer = subprocess.run([sys.executable, "-c", code], env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=folder, capture_output=True, text=True, check=False
+    )
     assert answer.returncode == 0, answer.stderr
     return answer.stdout.strip()
 
