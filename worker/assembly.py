@@ -34,7 +34,7 @@ from worker.ops.observer import PipelineReports
 from worker.ops.tracing import NoTracing, TracedItem, Tracing, traced
 from worker.pictures import PictureShelf
 from worker.pipeline import Pipeline, Publishing
-from worker.settings import Settings
+from worker.settings import MatchingSettings, Settings
 from worker.stream.types import Flow, Ignored, SourceRecord, Stage
 from worker.vision import LoadedModels, load_models
 
@@ -76,6 +76,18 @@ def open_embedder(settings: Settings) -> Iterator[tuple[LoadedModels, PhotoEmbed
         yield models, PhotoEmbedder(decoder, models.segmenter, models.embedder, models.crop_side)
 
 
+def calibration_of(models: LoadedModels, settings: MatchingSettings) -> Calibration:
+    """What similarities of these models mean, with the thresholds that are set; warns where nobody measured any."""
+    if not models.calibration.calibrated and None in {settings.duplicate_threshold, settings.review_threshold}:
+        _log.warning(
+            "nobody measured thresholds for this pair of models: cautious guesses are used; measure them, or set "
+            "INTAKE_MATCHING__DUPLICATE_THRESHOLD and INTAKE_MATCHING__REVIEW_THRESHOLD",
+            segmenter=models.segmenter_id,
+            embedder=models.embedder_id,
+        )
+    return Calibration.from_mapping(models.calibration.model_dump(mode="json")).overridden(settings)
+
+
 @contextmanager
 def open_parts(settings: Settings) -> Iterator[Parts]:
     """Everything a pipeline needs.
@@ -86,17 +98,7 @@ def open_parts(settings: Settings) -> Iterator[Parts]:
     faults = Faults.parse(settings.ops.faults)
     with ExitStack() as stack:
         models, embedder = stack.enter_context(open_embedder(settings))
-        calibration = Calibration.from_mapping(models.calibration.model_dump(mode="json")).overridden(settings.matching)
-        if not models.calibration.calibrated and None in {
-            settings.matching.duplicate_threshold,
-            settings.matching.review_threshold,
-        }:
-            _log.warning(
-                "nobody measured thresholds for this pair of models: cautious guesses are used; measure them, or set "
-                "INTAKE_MATCHING__DUPLICATE_THRESHOLD and INTAKE_MATCHING__REVIEW_THRESHOLD",
-                segmenter=models.segmenter_id,
-                embedder=models.embedder_id,
-            )
+        calibration = calibration_of(models, settings.matching)
         admin = stack.enter_context(closing(open_catalogue_admin(settings.catalogue)))
         catalogue = stack.enter_context(closing(ensure_live_catalogue(admin, models.fingerprint, models.embedder.dimension)))
         source = stack.enter_context(closing(S3Photos(settings.storage, settings.imaging.max_bytes)))

@@ -120,6 +120,18 @@ class CatalogueBehaviour:
         assert (point.record, point.location, point.view) == (odd * 40, odd, "détail")
         assert catalogue.search([query(1)])[0][0].location == odd
 
+    def test_points_are_looked_up_by_id_and_those_that_are_not_there_are_left_out(self, catalogue: Catalogue) -> None:
+        shirt, coat = article("shirt", 1, attributes=Attributes(colour="red")), pending("arrival-1", 2)
+        catalogue.upsert([shirt, coat])
+
+        found = catalogue.points([coat.point_id, uuid4(), shirt.point_id])
+
+        assert set(found) == {shirt.point_id, coat.point_id}
+        read = found[shirt.point_id]
+        assert (read.article_id, read.location, read.attributes.colour, read.vector) == ("shirt", shirt.location, "red", None)
+        assert found[coat.point_id].arrival_id == "arrival-1"
+        assert catalogue.points([]) == {}
+
     def test_a_point_comes_back_as_it_was_written(self, catalogue: Catalogue) -> None:
         written = replace(pending("arrival-1", 1), attributes=Attributes(brand="b", size="XL"))
         catalogue.upsert([written])

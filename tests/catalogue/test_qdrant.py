@@ -40,6 +40,7 @@ CALLS: dict[str, Callable[[Catalogue], object]] = {
     "withdraw": lambda catalogue: catalogue.withdraw(["a-1"]),
     "delete_articles": lambda catalogue: catalogue.delete_articles(["shirt"]),
     "existing": lambda catalogue: catalogue.existing([article("shirt", 1).point_id]),
+    "points": lambda catalogue: catalogue.points([article("shirt", 1).point_id]),
     "scroll": lambda catalogue: list(catalogue.scroll()),
     "stats": lambda catalogue: catalogue.stats(),
     "check": lambda catalogue: catalogue.check(),

@@ -105,6 +105,10 @@ class MemoryCatalogue:
         with self._lock:
             return set(point_ids) & set(self._points)
 
+    def points(self, point_ids: Sequence[UUID]) -> dict[UUID, Point]:
+        with self._lock:
+            return {wanted: replace(self._points[wanted], vector=None) for wanted in point_ids if wanted in self._points}
+
     def scroll(self, *, with_vectors: bool = False, batch: int = 256) -> Iterator[list[Point]]:
         with self._lock:
             points = [point for _, point in sorted(self._points.items(), key=lambda item: str(item[0]))]

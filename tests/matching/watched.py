@@ -82,6 +82,9 @@ class Watched:
     def existing(self, point_ids: Sequence[UUID]) -> set[UUID]:
         return self._inner.existing(point_ids)
 
+    def points(self, point_ids: Sequence[UUID]) -> dict[UUID, Point]:
+        return self._inner.points(point_ids)
+
     def scroll(self, *, with_vectors: bool = False, batch: int = 256) -> Iterator[list[Point]]:
         return self._inner.scroll(with_vectors=with_vectors, batch=batch)
 

@@ -146,6 +146,13 @@ class EdgeCatalogue:
             records = shard.retrieve(list(point_ids), with_payload=False, with_vector=False)
         return {UUID(str(record.id)) for record in records}
 
+    def points(self, point_ids: Sequence[UUID]) -> dict[UUID, Point]:
+        """Those of these points that are there, without vectors."""
+        with self._handle.use("look up points") as shard:
+            records = shard.retrieve(list(point_ids), with_payload=True, with_vector=False)
+        found = [payload.to_point(record.id, record.payload, None) for record in records]
+        return {point.point_id: point for point in found}
+
     def scroll(self, *, with_vectors: bool = False, batch: int = 256) -> Iterator[list[Point]]:
         """All points, in batches, in the order of their ids."""
         return self._scroll(Selection(), with_vectors=with_vectors, batch=batch)

@@ -136,6 +136,9 @@ class Catalogue(Protocol):
     def existing(self, point_ids: Sequence[UUID]) -> set[UUID]:
         """Which of these points are there (for resuming a load)."""
 
+    def points(self, point_ids: Sequence[UUID]) -> dict[UUID, Point]:
+        """Those of these points that are there, without vectors (for showing the photo a point stands for)."""
+
     def scroll(self, *, with_vectors: bool = False, batch: int = 256) -> Iterator[list[Point]]:
         """All points, in batches, in a stable order."""
 

@@ -164,6 +164,21 @@ class QdrantCatalogue:
             found.update(UUID(str(record.id)) for record in records)
         return found
 
+    def points(self, point_ids: Sequence[UUID]) -> dict[UUID, Point]:
+        """Those of these points that are there, without vectors."""
+        found: list[Point] = []
+        for part in chunks(point_ids, ID_CHUNK):
+            with self._connection.guard("look up points"):
+                records = self._client.retrieve(
+                    self._collection,
+                    [str(point_id) for point_id in part],
+                    with_payload=True,
+                    with_vectors=False,
+                    consistency=self._consistency,
+                )
+            found += [payload.to_point(record.id, record.payload, None) for record in records]
+        return {point.point_id: point for point in found}
+
     def scroll(self, *, with_vectors: bool = False, batch: int = 256) -> Iterator[list[Point]]:
         """All points, in batches, in the order of their ids."""
         return self._scroll(Selection(), with_vectors=with_vectors, batch=batch)

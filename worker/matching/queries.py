@@ -31,8 +31,14 @@ class SearchPlan:
         """Ask for more points than articles are wanted: one article has several."""
         return cls(settings.limit * settings.points_per_article, settings.filter_attributes)
 
-    def queries(self, arrival_id: str, vectors: Iterable[npt.NDArray[np.float32]], attributes: Attributes) -> Sequence[Query]:
-        """One query a photo, in order, none of which returns the arrival's own points."""
-        present = attributes.present()
-        narrowed = {name: present[name] for name in self.filter_attributes if name in present}
+    def queries(
+        self, arrival_id: str | None, vectors: Iterable[npt.NDArray[np.float32]], attributes: Attributes
+    ) -> Sequence[Query]:
+        """One query a photo, in order, none of which returns the arrival's own points. Photos that are no arrival's have no id."""
+        narrowed = self.narrowed(attributes)
         return [Query(vector, self.point_limit, narrowed, exclude_arrival=arrival_id) for vector in vectors]
+
+    def narrowed(self, attributes: Attributes) -> dict[str, str]:
+        """Those of `attributes` that narrow a search."""
+        present = attributes.present()
+        return {name: present[name] for name in self.filter_attributes if name in present}

@@ -24,6 +24,7 @@ from worker.settings.catalogue import CatalogueSettings
 from worker.settings.imaging import ImagingSettings, StorageSettings
 from worker.settings.matching import MatchingSettings
 from worker.settings.ops import OpsSettings
+from worker.settings.serve import ServeSettings
 from worker.settings.stream import KafkaSettings, StreamSettings
 from worker.settings.vision import VisionSettings
 
@@ -33,6 +34,7 @@ __all__ = [
     "KafkaSettings",
     "MatchingSettings",
     "OpsSettings",
+    "ServeSettings",
     "Settings",
     "StorageSettings",
     "StreamSettings",
@@ -62,6 +64,7 @@ class Settings(BaseSettings):
     catalogue: CatalogueSettings = Field(default_factory=CatalogueSettings, description="The vector index.")
     matching: MatchingSettings = Field(default_factory=MatchingSettings, description="From candidates to a decision.")
     ops: OpsSettings = Field(default_factory=OpsSettings, description="Logs, metrics, traces, health.")
+    serve: ServeSettings = Field(default_factory=ServeSettings, description="The service for one photo.")
 
     @classmethod
     def settings_customise_sources(
