@@ -67,6 +67,49 @@ def embed(
 
 
 @app.command()
+def evaluate(
+    *,
+    manifest: _MANIFEST,
+    method: Annotated[list[str] | None, typer.Option("--method", help="As of embed; several times. None: default.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="File that gets every figure.", dir_okay=False)] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", help="File that gets the report.", dir_okay=False)] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option("--threshold", help="METHOD=SIMILARITY from which it is a duplicate; without: the calibrated one, if any."),
+    ] = None,
+    pictures: Annotated[int, typer.Option(min=0, help="Hits and misses shown of each method and kind.")] = 5,
+    fit: _FIT = None,
+    attributes: _ATTRIBUTES = None,
+    weights: _WEIGHTS = None,
+    no_cache: _NO_CACHE = False,
+) -> None:
+    """Search every query in the catalogue by each method; what is found, what it costs, and what it looks like."""
+    from worker.lab.comparing import compare  # noqa: PLC0415
+    from worker.lab.manifest import read_manifest  # noqa: PLC0415
+    from worker.lab.method import parse_methods  # noqa: PLC0415
+    from worker.lab.report.data import tables, write_json  # noqa: PLC0415
+    from worker.lab.report.page import write_page  # noqa: PLC0415
+
+    parsed, named = read_manifest(manifest), parse_methods(method or ["default"])
+    thresholds = _thresholds(threshold or (), [item.text for item in named])
+    options = _fit_options(fit, attributes)
+    with _bench(weights, no_cache=no_cache) as (workbench, bench):
+        with progress_bar() as starter:
+            evaluated = compare(parsed, named, workbench, bench, options, thresholds, starter)
+        for item in evaluated:
+            _say_random(item.result.method, item.result.weights)
+        _report_unread(evaluated[0].embedded)
+        results = [item.result for item in evaluated]
+        if json_file is not None:
+            write_json(results, manifest, json_file)
+        if html_file is not None:
+            write_page(evaluated, manifest, html_file, bench.shown, pictures)
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for table in tables(results):
+        console.print(table)
+
+
+@app.command()
 def methods() -> None:
     """What a method can be made of: segmenters, descriptors, reductions, distances."""
     from worker.lab.descriptors.table import listed  # noqa: PLC0415
@@ -123,6 +166,19 @@ def _weight_files(texts: Sequence[str]) -> dict[str, Path]:
             raise typer.BadParameter(f"{text!r} is not DESCRIPTOR=FILE with a file that is there", param_hint="--weights")
         files[name] = Path(path)
     return files
+
+
+def _thresholds(texts: Sequence[str], named: Sequence[str]) -> dict[str, float]:
+    chosen = {}
+    for text in texts:
+        name, sign, value = text.rpartition("=")
+        try:
+            chosen[name] = float(value)
+        except ValueError as error:
+            raise typer.BadParameter(f"{text!r} is not METHOD=NUMBER", param_hint="--threshold") from error
+        if not sign or name not in named:
+            raise typer.BadParameter(f"{name!r} is none of the methods: {', '.join(named)}", param_hint="--threshold")
+    return chosen
 
 
 def _say_random(text: str, weights: str) -> None:

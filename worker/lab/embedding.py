@@ -24,7 +24,7 @@ from worker.loading import AnyPhotos
 from worker.settings import Settings
 from worker.vision.crop import make_crop
 from worker.vision.segmenters import mask_of
-from worker.vision.types import Crop, FloatArray, Mask
+from worker.vision.types import ByteArray, Crop, FloatArray, Mask
 
 # Photos that are fetched and decoded while the models work on those before: enough for every decoder process, few in memory.
 CHUNK = 16
@@ -112,13 +112,13 @@ class PhotoBench:
         rows = np.asarray([places[location] for location in locations], np.int64)
         return Vectors(vectors[rows], faults, Cost(float(costs[0]), float(costs[1])))
 
-    def pixels(self, location: str) -> Pixels | None:
-        """One photo for showing; None where it cannot be read."""
+    def shown(self, location: str) -> ByteArray | None:
+        """One photo for showing, (h, w, 3) uint8; None where it cannot be read."""
         [answer] = self.photos.fetch([location])
         if isinstance(answer, IntakeError):
             return None
         [decoded] = self.decoder.decode([answer])
-        return decoded if isinstance(decoded, Pixels) else None
+        return decoded.rgb if isinstance(decoded, Pixels) else None
 
     def mask(self, content: bytes, pixels: Pixels, loaded: LoadedMethod) -> tuple[Mask, float]:
         """The garment in a photo and the milliseconds it took, kept by content and segmenter."""

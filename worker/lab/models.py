@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 
 from worker.imaging.decode import limits_of
-from worker.lab.descriptors.table import load_descriptor
+from worker.lab.descriptors.table import check_descriptor, load_descriptor
 from worker.lab.descriptors.types import Descriptor, DescriptorCard
 from worker.lab.method import DEFAULT, Distance, Method
 from worker.settings import Settings
@@ -61,6 +61,15 @@ class Workbench:
     settings: Settings
     weights: Mapping[str, Path] = field(default_factory=dict)
     _segmenters: dict[str, Segmenter] = field(default_factory=dict)
+
+    def check(self, method: Method) -> None:
+        """Find out whether the parts of a method exist, without loading them. Raises as `load`."""
+        registry = Registry(self.settings.vision)
+        names = [row.id for row in registry.rows if row.task == "embed"]
+        registry.row(self.settings.vision.segmenter if method.segmenter == DEFAULT else method.segmenter, "segment")
+        name = self.settings.vision.embedder if method.descriptor == DEFAULT else method.descriptor
+        if name != DEFAULT and name not in names:
+            check_descriptor(name, names)
 
     def load(self, method: Method) -> LoadedMethod:
         """A method, ready to run.

@@ -1,0 +1,1 @@
+"""What was measured, for people and programs: a table, JSON, a page."""
