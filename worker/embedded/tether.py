@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(1)
     if os.fork() == 0:
         _watch(parent, program)
-    os.execvp(command[0], command)  # noqa: S606  the caller names the program, no shell is involved
+    os.execvp(command[0], command)  # noqa: S606  # nosec B606  the caller names the program, no shell is involved
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def training_photos(folder: Path, table: Path, count: int) -> list[Path]:
     """Of `count` photos drawn from the table those whose senders are not held out."""
     with table.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    random.Random(SEED).shuffle(rows)  # noqa: S311  a draw that can be repeated, nothing secret
+    random.Random(SEED).shuffle(rows)  # noqa: S311  # nosec B311  a draw that can be repeated, nothing secret
     drawn = [row for row in rows if (folder / f"{row['image']}.jpg").is_file()][:count]
     if not drawn:
         raise ModelError(f"{folder} holds none of the photos {table} names")

@@ -35,7 +35,7 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]  # the lib
         self._secret = settings.oauth_client_secret
         self._scope = settings.oauth_scope
         self._clock = clock
-        self._token = ""
+        self._token = ""  # nosec B105  none yet
         self._ends_at = float("-inf")
         self._lock = threading.Lock()
 
