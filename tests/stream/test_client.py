@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from kafka import TopicPartition
+from kafka.errors import FencedInstanceIdError
 
 from tests.infra.kafka import KafkaServer, wait_until
 from tests.stream.flows import make_settings, make_topics
@@ -61,3 +62,28 @@ def test_a_change_of_metadata_while_polls_are_short_does_not_leave_the_consumer_
     wait_until(lambda: consumer.group_metadata().generation_id > generation, "its answer to arrive between two polls")
     poll_until_assigned(2)
     consumer.close(autocommit=False)
+
+
+def test_a_consumer_whose_place_was_taken_by_its_successor_is_told_although_it_has_nothing_to_do(kafka: KafkaServer) -> None:
+    topics = make_topics(kafka, partitions=1)
+    settings = make_settings(kafka, topics)
+    stream = settings.stream.model_copy(update={"group_instance_id": "slot-0", "heartbeat_interval_s": 0.2})
+    old, new = (open_consumer(settings.kafka, stream) for _ in range(2))
+
+    def poll_for(consumer: Any, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            poll(consumer, 0.05, 5)
+
+    def join(consumer: Any) -> None:
+        consumer.subscribe([topics.input])
+        wait_until(lambda: poll(consumer, 0.2, 5) or (consumer.assignment() and not is_rebalancing(consumer)), "the join")
+
+    join(old)
+    poll_for(old, 1.0)  # a member alone is not taken for a fenced one
+    join(new)
+    with pytest.raises(FencedInstanceIdError):
+        poll_for(old, 15.0)
+    poll_for(new, 1.0)
+    for consumer in (old, new):
+        consumer.close(autocommit=False)

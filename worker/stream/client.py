@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.admin import KafkaAdminClient
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.net.compat import KafkaNetClient
 from kafka.structs import MemberState
 from kafka.util import Timer
 
 from worker.errors import AccessDenied, ConfigurationError, DeadlineExceeded, StopError, TransactionUnsafe
+from worker.ops.deadline import Deadline
 from worker.settings.stream import KafkaSettings, StreamSettings
 from worker.stream.oauth import ClientCredentials
 from worker.stream.preflight import check_reachable
@@ -23,6 +25,9 @@ from worker.stream.sizes import max_dead_letter_bytes
 # A broker that is restarted should be found again within a second, not within kafka-python's default of thirty.
 _RECONNECT_MAX_MS = 1_000
 
+# A client that has no answer by then is looked at: were its credentials refused? Brokers answer a log-in within milliseconds.
+_BOOTSTRAP_S = 3.0
+_BOOTSTRAP_LEAST_S = 0.5
 # How long a broker may hold a fetch that finds nothing: also how late a record is tried again at most, beside its backoff.
 _FETCH_WAIT_MS = 100
 
@@ -120,27 +125,61 @@ def translated(doing: str, settings: KafkaSettings) -> Iterator[None]:
         raise StopError(f"Kafka failed while {doing}: {error}") from error
 
 
+def _open(kind: Callable[..., Any], doing: str, kafka: KafkaSettings, **options: Any) -> Any:
+    """Make a client; wrong credentials are told at once.
+
+    kafka-python takes refused credentials for a reason to try the next broker, until its time is over, and says only that. So it is given
+    little time at once, and its connections are asked in between.
+    """
+    configuration = client_configuration(kafka)
+    deadline = Deadline.after(kafka.request_timeout_s)
+    while True:
+        made: list[KafkaNetClient] = []
+
+        def make(*arguments: Any, made: list[KafkaNetClient] = made, **more: Any) -> KafkaNetClient:
+            made.append(KafkaNetClient(*arguments, **more))
+            return made[-1]
+
+        patience_ms = int(1000 * max(_BOOTSTRAP_LEAST_S, min(_BOOTSTRAP_S, deadline.remaining())))
+        try:
+            with translated(doing, kafka):
+                return kind(**{**configuration, **options, "kafka_client": make, "bootstrap_timeout_ms": patience_ms})
+        except DeadlineExceeded:
+            refusals = [error for client in made for error in client._manager._auth_failures.values()]  # noqa: SLF001
+            for client in made:
+                client.close()
+            provider = configuration.get("sasl_oauth_token_provider")
+            if provider is not None and provider.refusal is not None:
+                raise provider.refusal from None
+            if refusals:
+                with translated(doing, kafka):
+                    raise refusals[0] from None
+            if deadline.passed:
+                raise
+
+
 def open_consumer(kafka: KafkaSettings, stream: StreamSettings) -> KafkaConsumer:
     """The group's consumer: read_committed, cooperative-sticky, commits nothing by itself."""
     check_reachable(kafka, ssl_context(kafka))
-    with translated("opening the consumer", kafka):
-        return KafkaConsumer(
-            **client_configuration(kafka),
-            group_id=stream.group_id,
-            group_instance_id=stream.group_instance_id,
-            partition_assignment_strategy=[CooperativeStickyAssignor],
-            isolation_level="read_committed",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            allow_auto_create_topics=False,
-            session_timeout_ms=int(stream.session_timeout_s * 1000),
-            heartbeat_interval_ms=int(stream.heartbeat_interval_s * 1000),
-            max_poll_interval_ms=int(stream.max_poll_interval_s * 1000),
-            retry_backoff_ms=stream.retry_backoff_ms,
-            # A fetch that waits at the end of a partition holds up the next one to its broker, also one after a seek.
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
-            metrics_enabled=False,
-        )
+    return _open(
+        KafkaConsumer,
+        "opening the consumer",
+        kafka,
+        group_id=stream.group_id,
+        group_instance_id=stream.group_instance_id,
+        partition_assignment_strategy=[CooperativeStickyAssignor],
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        allow_auto_create_topics=False,
+        session_timeout_ms=int(stream.session_timeout_s * 1000),
+        heartbeat_interval_ms=int(stream.heartbeat_interval_s * 1000),
+        max_poll_interval_ms=int(stream.max_poll_interval_s * 1000),
+        retry_backoff_ms=stream.retry_backoff_ms,
+        # A fetch that waits at the end of a partition holds up the next one to its broker, also one after a seek.
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
+        metrics_enabled=False,
+    )
 
 
 def poll(consumer: KafkaConsumer, timeout_s: float, max_records: int) -> dict[TopicPartition, list[Any]]:
@@ -155,6 +194,10 @@ def poll(consumer: KafkaConsumer, timeout_s: float, max_records: int) -> dict[To
       still counts as current, and the partition is not read any more.
     - A join that is still on its way when a pass ends is only followed up while there is a reason to join. If the reason was changed
       metadata, it is gone by then: the member stays half joined, sends no heartbeats and is counted out without noticing.
+
+    Raises:
+        FencedInstanceIdError: another process has this one's group_instance_id. kafka-python only logs what the heartbeat was told, sends
+            none any more, and goes on as a member that nobody knows.
     """
     fetcher, coordinator = consumer._fetcher, consumer._coordinator  # noqa: SLF001  there is no public way to say this
     if not fetcher._next_partition_records:  # noqa: SLF001
@@ -162,6 +205,9 @@ def poll(consumer: KafkaConsumer, timeout_s: float, max_records: int) -> dict[To
     if coordinator.rebalance_in_progress():
         coordinator.request_rejoin()
     polled: dict[TopicPartition, list[Any]] = consumer._poll_once(Timer(int(timeout_s * 1000)), max_records)  # noqa: SLF001
+    # Heartbeats are off while the member joins, and then on; only fencing leaves a settled member without.
+    if coordinator.stable() and not (coordinator.need_rejoin() or coordinator.rejoining or coordinator._heartbeat_enabled):  # noqa: SLF001
+        raise kafka_errors.FencedInstanceIdError("the heartbeat was refused: another process has the same group_instance_id")
     return polled
 
 
@@ -173,37 +219,38 @@ def is_rebalancing(consumer: KafkaConsumer) -> bool:
 def open_reader(kafka: KafkaSettings) -> KafkaConsumer:
     """A consumer without a group that sees only what was committed: for commands that read a topic from end to end."""
     check_reachable(kafka, ssl_context(kafka))
-    with translated("opening a reader", kafka):
-        return KafkaConsumer(
-            **client_configuration(kafka),
-            isolation_level="read_committed",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            allow_auto_create_topics=False,
-            metrics_enabled=False,
-        )
+    return _open(
+        KafkaConsumer,
+        "opening a reader",
+        kafka,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        allow_auto_create_topics=False,
+        metrics_enabled=False,
+    )
 
 
 def open_producer(kafka: KafkaSettings, stream: StreamSettings, transactional_id: str) -> KafkaProducer:
     """A transactional producer, not initialised yet."""
-    with translated("opening the producer", kafka):
-        return KafkaProducer(
-            **client_configuration(kafka),
-            transactional_id=transactional_id,
-            transaction_timeout_ms=int(stream.transaction_timeout_s * 1000),
-            # A record that is not delivered by then fails; the broker has aborted the transaction anyway.
-            delivery_timeout_ms=int((kafka.request_timeout_s + stream.transaction_timeout_s) * 1000),
-            max_request_size=2 * max_dead_letter_bytes(stream),
-            max_block_ms=int(stream.call_timeout_s * 1000),
-            retry_backoff_ms=stream.retry_backoff_ms,
-            linger_ms=0,  # every batch is flushed at once
-            allow_auto_create_topics=False,
-            metrics_enabled=False,
-        )
+    return _open(
+        KafkaProducer,
+        "opening the producer",
+        kafka,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=int(stream.transaction_timeout_s * 1000),
+        # A record that is not delivered by then fails; the broker has aborted the transaction anyway.
+        delivery_timeout_ms=int((kafka.request_timeout_s + stream.transaction_timeout_s) * 1000),
+        max_request_size=2 * max_dead_letter_bytes(stream),
+        max_block_ms=int(stream.call_timeout_s * 1000),
+        retry_backoff_ms=stream.retry_backoff_ms,
+        linger_ms=0,  # every batch is flushed at once
+        allow_auto_create_topics=False,
+        metrics_enabled=False,
+    )
 
 
 def open_admin(kafka: KafkaSettings) -> KafkaAdminClient:
     """An admin client."""
     check_reachable(kafka, ssl_context(kafka))
-    with translated("opening the admin client", kafka):
-        return KafkaAdminClient(**client_configuration(kafka))
+    return _open(KafkaAdminClient, "opening the admin client", kafka)
