@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -107,6 +108,55 @@ def evaluate(
     console = Console(width=None if sys.stdout.isatty() else 160)
     for table in tables(results):
         console.print(table)
+
+
+@app.command("manifest")
+def make_manifest(
+    reader: Annotated[str, typer.Argument(help="Name of a reader; `intake lab readers` lists them.")],
+    folder: Annotated[Path, typer.Argument(help="The data set, unpacked as its authors lay it out.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Manifest to write.", dir_okay=False)],
+    split: Annotated[str | None, typer.Option(help="Official split; none: the reader's first.")] = None,
+) -> None:
+    """Write the manifest of a data set."""
+    from worker.lab.manifest import relative, write_manifest  # noqa: PLC0415
+    from worker.lab.readers import read_dataset  # noqa: PLC0415
+
+    lines = [
+        replace(line, path=line.path if line.path.startswith("s3://") else relative(Path(line.path), output.parent))
+        for line in read_dataset(reader, folder, split)
+    ]
+    write_manifest(output, lines)
+    catalogue = [line for line in lines if line.role == "catalogue"]
+    articles = len({line.item_id for line in catalogue})
+    typer.echo(f"{output}: {len(catalogue)} catalogue photos of {articles} articles, {len(lines) - len(catalogue)} queries")
+
+
+@app.command()
+def readers() -> None:
+    """The data sets that `manifest` reads, and their splits."""
+    from worker.lab.readers import READERS  # noqa: PLC0415
+
+    table = Table(Column("reader", no_wrap=True), "splits", "what")
+    for row in READERS:
+        table.add_row(row.name, ", ".join(row.splits), row.what)
+    Console().print(table)
+
+
+@app.command("bench-data")
+def bench_data(
+    *,
+    datasets: Annotated[Path, typer.Option(help="Folder with luma/, venia/ and clothing/.", envvar="INTAKE_DATASETS")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder that gets photos and manifest.csv.", file_okay=False)],
+    part: Annotated[str, typer.Option(help="all, or the styles that are for development or held-out.")] = "all",
+    styles: Annotated[int | None, typer.Option(min=1, help="Styles of each shop; none: all.")] = None,
+    unseen: Annotated[int, typer.Option(min=0, help="Real phone photos of garments that are not in the catalogue.")] = 700,
+) -> None:
+    """Photos and manifest of the table "method x data set": real other views, simulated phone shots, unseen garments."""
+    from worker.lab.bench_data import BenchOptions, make_bench_data  # noqa: PLC0415
+
+    with progress_bar() as starter:
+        count = make_bench_data(datasets, output, BenchOptions(part, styles, unseen), starter)
+    typer.echo(f"{output / 'manifest.csv'}: {count} photos")
 
 
 @app.command()
