@@ -8,6 +8,7 @@ from importlib.util import find_spec
 import pytest
 
 from tests.infra.kafka import KafkaServer, kafka_server
+from tests.infra.kafka_secured import SecuredKafka
 from tests.infra.needs import require
 
 
@@ -17,3 +18,14 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
     require(find_spec("jgo"), "Apache Kafka's jars (pip install '.[embedded]')")
     with kafka_server(tmp_path_factory.mktemp("kafka")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
+    """A broker with TLS, SASL and an authorizer, one a test run."""
+    require(find_spec("jgo"), "Apache Kafka's jars (pip install '.[embedded]')")
+    broker = SecuredKafka(tmp_path_factory.mktemp("secured-kafka"))
+    try:
+        yield broker.start()
+    finally:
+        broker.stop()

@@ -12,6 +12,8 @@ from kafka import errors as kafka_errors
 from kafka.admin import KafkaAdminClient
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.net.compat import KafkaNetClient
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
 from kafka.structs import MemberState
 from kafka.util import Timer
 
@@ -125,6 +127,25 @@ def translated(doing: str, settings: KafkaSettings) -> Iterator[None]:
         raise StopError(f"Kafka failed while {doing}: {error}") from error
 
 
+class _RememberingManager(KafkaConnectionManager):  # type: ignore[misc]  # the library publishes no types
+    """Remembers the last connection to each node, so that it can be asked why it failed."""
+
+    def __init__(self, *arguments: Any, **configuration: Any) -> None:
+        super().__init__(*arguments, **configuration)
+        self.last: dict[Any, Any] = {}
+
+    def get_connection(self, node_id: Any, *arguments: Any, **options: Any) -> Any:
+        """As the parent does."""
+        connection = super().get_connection(node_id, *arguments, **options)
+        self.last[node_id] = connection
+        return connection
+
+    def refusals(self) -> list[BaseException]:
+        """Why connections failed, where credentials were refused or could not be had."""
+        errors = [connection.init_future.exception for connection in list(self.last.values()) if connection.init_future.is_done]
+        return [error for error in errors if isinstance(error, (*_DENIED, AccessDenied))]
+
+
 def _open(kind: Callable[..., Any], doing: str, kafka: KafkaSettings, **options: Any) -> Any:
     """Make a client; wrong credentials are told at once.
 
@@ -134,26 +155,25 @@ def _open(kind: Callable[..., Any], doing: str, kafka: KafkaSettings, **options:
     configuration = client_configuration(kafka)
     deadline = Deadline.after(kafka.request_timeout_s)
     while True:
-        made: list[KafkaNetClient] = []
+        made: list[tuple[KafkaNetClient, _RememberingManager]] = []
 
-        def make(*arguments: Any, made: list[KafkaNetClient] = made, **more: Any) -> KafkaNetClient:
-            made.append(KafkaNetClient(*arguments, **more))
-            return made[-1]
+        def make(made: list[tuple[KafkaNetClient, _RememberingManager]] = made, **more: Any) -> KafkaNetClient:
+            selector = NetworkSelector(**more)
+            manager = _RememberingManager(selector, **more)
+            made.append((KafkaNetClient(net=selector, manager=manager, **more), manager))
+            return made[-1][0]
 
         patience_ms = int(1000 * max(_BOOTSTRAP_LEAST_S, min(_BOOTSTRAP_S, deadline.remaining())))
         try:
             with translated(doing, kafka):
                 return kind(**{**configuration, **options, "kafka_client": make, "bootstrap_timeout_ms": patience_ms})
         except DeadlineExceeded:
-            refusals = [error for client in made for error in client._manager._auth_failures.values()]  # noqa: SLF001
-            for client in made:
+            for client, manager in made:
+                refusals = manager.refusals()
                 client.close()
-            provider = configuration.get("sasl_oauth_token_provider")
-            if provider is not None and provider.refusal is not None:
-                raise provider.refusal from None
-            if refusals:
-                with translated(doing, kafka):
-                    raise refusals[0] from None
+                if refusals:
+                    with translated(doing, kafka):
+                        raise refusals[0] from None
             if deadline.passed:
                 raise
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from kafka import errors as kafka_errors
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
@@ -128,6 +129,9 @@ class TopicAdmin:
         """How the planned topics are."""
         with translated("describing topics", self._settings.kafka):
             described = {each["name"]: each for each in self._admin.describe_topics([plan.name for plan in plans])}
+            denied = [name for name, each in described.items() if _error(each) is kafka_errors.TopicAuthorizationFailedError]
+            if denied:
+                raise kafka_errors.TopicAuthorizationFailedError(set(denied))
             existing = [plan.name for plan in plans if described.get(plan.name, {}).get("error_code") == 0]
             configs = self._configs(existing)
         states = []
@@ -167,6 +171,11 @@ class TopicAdmin:
         resources = [ConfigResource(ConfigResourceType.TOPIC, name, None) for name in names]
         answer = self._admin.describe_configs(resources, config_filter="all").get("topic", {})
         return {name: {key: each["value"] for key, each in values.items()} for name, values in answer.items()}
+
+
+def _error(described: Mapping[str, Any]) -> type[kafka_errors.KafkaError]:
+    error: type[kafka_errors.KafkaError] = kafka_errors.for_code(described["error_code"])
+    return error
 
 
 def create_topics(
