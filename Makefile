@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 STAMPS := $(VENV)/.stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types audit schemas settings bench chaos soak wheel clean
+.PHONY: help demo test check lint types audit schemas settings bench chaos lab test-lab wheel clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,19 @@ settings: $(STAMPS)/dev  ## Generate deploy/SETTINGS.md from the settings
 
 bench: $(STAMPS)/dev  ## Measure speed: models, end to end, stages, Kafka alone
 	@$(BIN)/python -m tests.bench $(BENCH_ARGS)
+
+chaos: $(STAMPS)/dev  ## Break everything for a while and count what is lost (CHAOS_ARGS="--arrivals 10000 --kills 200")
+	@$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
+
+$(STAMPS)/lab: $(STAMPS)/dev pyproject.toml constraints.txt
+	@echo "installing the lab (torch)"
+	@$(PIP) install -c constraints.txt -e '.[lab]'
+	@touch $@
+
+lab: $(STAMPS)/lab  ## Install the lab extra (torch)
+
+test-lab: $(STAMPS)/lab  ## The tests that need the lab extra
+	@$(BIN)/python -m pytest tests/lab tests/vision $(PYTEST_ARGS)
 
 wheel: $(STAMPS)/dev  ## Build the wheel into dist/
 	@$(BIN)/python -m build --wheel --outdir dist .

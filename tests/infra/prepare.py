@@ -5,7 +5,9 @@ Missing pieces are said here and not fatal: a test that needs one skips with a r
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 
@@ -40,10 +42,18 @@ def gateway() -> str:
     return f"versitygw ({versitygw_binary() or 'could not be built'})"
 
 
+def browser() -> str:
+    """A browser for the page of the one-photo service: where CI is set and may, it is installed."""
+    if shutil.which("chromium") is None and os.environ.get("CI") and os.geteuid() == 0 and shutil.which("apt-get"):
+        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"]):
+            subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return f"browser ({shutil.which('chromium') or 'none: tests of pages will skip'})"
+
+
 def main() -> int:
     """Prepare all; 0 even when something is missing."""
     console = Console(stderr=True)
-    steps: tuple[Callable[[], str], ...] = (models, kafka, gateway)
+    steps: tuple[Callable[[], str], ...] = (models, kafka, gateway, browser)
     for step in steps:
         with console.status((step.__doc__ or "").strip()):
             try:
