@@ -485,3 +485,40 @@ def test_health_can_read_how_the_worker_stands(kafka: KafkaServer) -> None:
 
 def copy_records(records: Sequence[SourceRecord]) -> Sequence[SourceRecord]:
     return records
+
+
+QUICK_WATCH: dict[str, Any] = {"transaction_timeout_s": 0.5, "stuck_after_s": 0.6, "progress_check_s": 0.2}
+
+
+def test_a_partition_that_silently_stands_is_healed_and_counted(kafka: KafkaServer) -> None:
+    topics = make_topics(kafka)
+    kafka.send(topics.input, numbered(10, keys=10))
+    seen = Seen()
+    with running(make_settings(kafka, topics, **QUICK_WATCH), make_flow(topics), seen) as worker:
+        wait_until(settled(kafka, topics, 10), "the first records")
+        fetcher = worker.worker._consumer._fetcher
+        fetchable = fetcher._fetchable_partitions
+        # A client that forgets a partition until it is told where to read: what the watchdog is for.
+        fetcher._fetchable_partitions = lambda: fetchable() if seen.count("watchdog", "heal") else []
+        wait_until(lambda: not fetcher.in_flight_fetches(), "the last fetch")
+        kafka.send(topics.input, numbered(10, keys=10))
+        wait_until(settled(kafka, topics, 20), "the records behind the standstill")
+        worker.stop()
+    assert seen.count("watchdog", "heal") == 1
+    assert len(values(kafka, topics.alert)) == 20
+
+
+def test_a_partition_that_cannot_be_healed_ends_the_process(kafka: KafkaServer) -> None:
+    topics = make_topics(kafka)
+    kafka.send(topics.input, numbered(10, keys=10))
+    seen = Seen()
+    with running(make_settings(kafka, topics, **QUICK_WATCH), make_flow(topics), seen) as worker:
+        wait_until(settled(kafka, topics, 10), "the first records")
+        fetcher = worker.worker._consumer._fetcher
+        fetcher._fetchable_partitions = list
+        wait_until(lambda: not fetcher.in_flight_fetches(), "the last fetch")
+        kafka.send(topics.input, numbered(10, keys=10))
+        with pytest.raises(StopError, match="does not get on"):
+            worker.join()
+    assert seen.count("watchdog", "restart") == 1
+    assert kafka.committed(topics.input, topics.input) == {0: 10}

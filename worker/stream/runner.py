@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType, MappingProxyType
+from types import FrameType
 
 import structlog
 from kafka import KafkaConsumer, OffsetAndMetadata
@@ -34,8 +34,8 @@ from worker.stream.feed import Feed
 from worker.stream.limits import RefusalCounter
 from worker.stream.line import AssemblyLine
 from worker.stream.observer import NullObserver, RebalanceKind, StreamObserver
+from worker.stream.overseer import Overseer
 from worker.stream.partition import OwnedPartition
-from worker.stream.progress import PartitionProgress, Progress, Snapshot, StandstillWatch
 from worker.stream.settlement import Settlement, settle
 from worker.stream.transaction import StaleMembership, Transactions
 from worker.stream.types import Flow
@@ -56,8 +56,6 @@ _NOTHING_PAUSE_S = 0.02
 _BUSY_WAIT_S = 0.003
 # Something in flight and no room for more: nothing but results can come.
 _FULL_WAIT_S = 0.02
-# How often health and lag are brought up to date.
-_REPORT_S = 1.0
 # Threads that wait in a stage get this long at the end of the process.
 _LINE_STOP_S = 2.0
 # The consumer tells the group that it leaves; if the group does not answer, its session ends by itself.
@@ -94,7 +92,6 @@ class StreamWorker:
         self, settings: Settings, flow: Flow, observer: StreamObserver | None = None, faults: Faults | None = None
     ) -> None:
         self.settings = settings
-        self.progress = Progress()
         self._stream = settings.stream
         self._flow = flow
         self._observer = observer or NullObserver()
@@ -108,16 +105,13 @@ class StreamWorker:
         self._refusals = RefusalCounter(self._stream.dead_letter_limits)
         self._watchdog = CallWatchdog(self._stream.call_timeout_s)
         self._transactions = Transactions(settings, transactional_id(settings), self._watchdog, self._faults)
-        self._standstill = StandstillWatch(self._stream.stuck_after_s)
+        self._overseer = Overseer(self._stream, self._assignment, self._feed, self._observer)
+        self.progress = self._overseer.progress
         self._consumer: KafkaConsumer = None
         self._stopping = threading.Event()
         self._drain_deadline: Deadline | None = None
         self._in_flight = 0
-        self._joined = False
         self._rebalancing_since: float | None = None
-        self._moved_at = time.monotonic()
-        self._reported_at = 0.0
-        self._looked_at = time.monotonic()
 
     def request_stop(self) -> None:
         """Finish what is in flight, commit it and return from `run`. May be called from any thread."""
@@ -172,7 +166,7 @@ class StreamWorker:
                 except Exception as error:  # noqa: BLE001  the process ends anyway; its own error is the one to show
                     _log.warning("the consumer did not close in order", error=str(error))
         self._watchdog.stop()
-        self._report(ended=True)
+        self._overseer.ended(self._in_flight)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -204,8 +198,8 @@ class StreamWorker:
         self._read_again()
         self._send_batches()
         self._pause_and_resume()
-        self._look_for_standstill()
-        self._report()
+        self._overseer.look(self._consumer)
+        self._overseer.report(self._consumer, self._in_flight)
 
     def _may_commit(self) -> bool:
         """Not while this member's own join is on its way: the group may take it at any moment, and offsets of before then are refused.
@@ -301,8 +295,7 @@ class StreamWorker:
             for item in batch.items:
                 if isinstance(item.failure, RetryError):
                     self._observer.retry(type(item.failure).__name__, item.stage)
-        self._moved_at = time.monotonic()
-        self._observer.moved()
+        self._overseer.moved()
 
     def _plan_retry(self, partition: OwnedPartition, item: Item | None) -> None:
         self._feed.drop(partition)
@@ -370,7 +363,7 @@ class StreamWorker:
     def _follow_the_group(self) -> None:
         changes = self._assignment.take_changes()
         if changes:
-            self._joined = True
+            self._overseer.joined()
             self._fresh.extend(changes.assigned)
             kinds: tuple[tuple[RebalanceKind, list[OwnedPartition]], ...] = (
                 ("assigned", changes.assigned),
@@ -385,8 +378,7 @@ class StreamWorker:
                     self._observer.rebalanced(kind, len(partitions))
             for partition in (*changes.revoked, *changes.lost):
                 self._feed.drop(partition)
-                self._standstill.forget(partition.name)
-                self._observer.lag(partition.name.topic, partition.name.partition, None)
+                self._overseer.forget(partition)
             if changes.revoked:
                 self._hand_over(changes.revoked)
         if self._fresh:
@@ -454,81 +446,3 @@ class StreamWorker:
                 return
             self._settle(min(_FULL_WAIT_S, deadline.remaining()))
             self._observer.turned()
-
-    # ---- health
-
-    def _look_for_standstill(self) -> None:
-        now = time.monotonic()
-        if now - self._looked_at < self._stream.progress_check_s:
-            return
-        self._looked_at = now
-        names = list(self._assignment.owned)
-        if not names:
-            return
-        try:
-            ends = self._consumer.end_offsets(names, timeout_ms=int(self._stream.call_timeout_s * 1000))
-        except kafka_errors.KafkaError as error:
-            _log.warning("end offsets could not be read", error=str(error))
-            return
-        for name in names:
-            partition = self._assignment.owned[name]
-            busy = partition.in_flight > 0 or partition.held or partition.cut is not None or self._feed.room == 0
-            verdict = self._standstill.look(name, position=self._position(partition), end=ends[name], busy=busy)
-            if verdict == "heal":
-                self._heal(partition, ends[name])
-            elif verdict == "give up":
-                self._observer.watchdog("restart")
-                raise StopError(
-                    f"partition {name.partition} of {name.topic} does not get on although it ends at {ends[name]}: the process restarts"
-                )
-
-    def _heal(self, partition: OwnedPartition, end: int) -> None:
-        position = self._position(partition)
-        _log.warning(
-            "a partition stood still: its fetch is started anew",
-            topic=partition.name.topic,
-            partition=partition.name.partition,
-            position=position,
-            end=end,
-        )
-        self._observer.watchdog("heal")
-        dropped = self._feed.drop(partition)
-        if position is not None:
-            self._consumer.seek(partition.name, position if dropped is None else dropped)
-        self._consumer.resume(partition.name)
-
-    def _position(self, partition: OwnedPartition) -> int | None:
-        """The consumer's own position, as it knows it: asking `position()` would wait for one."""
-        state = self._consumer._subscription.assignment.get(partition.name)  # noqa: SLF001
-        position = None if state is None else state.position
-        return None if position is None else int(position.offset)
-
-    def _report(self, *, ended: bool = False) -> None:
-        now = time.monotonic()
-        if not ended and now - self._reported_at < _REPORT_S:
-            return
-        self._reported_at = now
-        partitions = {} if ended else self._partitions()
-        self.progress.latest = Snapshot(
-            joined=self._joined and not ended,
-            turned_at=now,
-            moved_at=self._moved_at,
-            in_flight=self._in_flight,
-            partitions=MappingProxyType(partitions),
-        )
-        self._observer.in_flight(self._in_flight)
-        self._observer.assignment(len(partitions), sum(each.waiting for each in partitions.values()))
-        for (topic, number), each in partitions.items():
-            if each.lag is not None:
-                self._observer.lag(topic, number, each.lag)
-
-    def _partitions(self) -> dict[tuple[str, int], PartitionProgress]:
-        return {
-            (name.topic, name.partition): PartitionProgress(
-                position=self._position(partition),
-                committed=partition.next_offset,
-                end=self._consumer.highwater(name),
-                waiting=partition.cut is not None,
-            )
-            for name, partition in self._assignment.owned.items()
-        }
