@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,9 @@ def _plain(value: Any) -> Any:
 
 
 def tables(results: Sequence[MethodResult]) -> list[Table]:
-    """One for each kind, then the unseen garments, then what it costs."""
-    made = [_kind_table(kind, results) for kind in kind_names(results)]
+    """Method by kind; one for each kind; the unseen garments; what it costs."""
+    made = [_overview_table(overview) for overview in overviews(results)]
+    made += [_kind_table(kind, results) for kind in kind_names(results)]
     if any(result.unseen for result in results):
         made.append(_unseen_table(results))
     made.append(_cost_table(results))
@@ -72,6 +73,42 @@ def method_name(result: MethodResult) -> str:
 def percent(share: float | None) -> str:
     """A share for people."""
     return "" if share is None or not math.isfinite(share) else f"{share * 100:.1f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """One figure of every method and kind: the table "method x data set". `rows`: the method's name and its shares, by kind."""
+
+    title: str
+    kinds: tuple[tuple[str, int], ...]
+    rows: tuple[tuple[str, tuple[float | None, ...]], ...]
+
+
+def overviews(results: Sequence[MethodResult]) -> list[Overview]:
+    """Found first, and found at 1 % false alerts where there are unseen garments."""
+    names = kind_names(results)
+    by_kind = [{kind.kind: kind for kind in result.kinds} for result in results]
+    counts = tuple((name, next(kinds[name].queries for kinds in by_kind if name in kinds)) for name in names)
+    firsts = [tuple(kinds[name].top[1] if name in kinds else None for name in names) for kinds in by_kind]
+    sures = [tuple(kinds[name].found_at_1_percent if name in kinds else None for name in names) for kinds in by_kind]
+    texts = [method_name(result) for result in results]
+    made = [Overview("Found first", counts, tuple(zip(texts, firsts, strict=True)))] if names else []
+    if names and any(share is not None for row in sures for share in row):
+        made.append(
+            Overview(
+                "Found first, at a similarity that 1 % of unseen garments reach", counts, tuple(zip(texts, sures, strict=True))
+            )
+        )
+    return made
+
+
+def _overview_table(overview: Overview) -> Table:
+    heads = [f"{name or '(no kind)'} ({count})" for name, count in overview.kinds]
+    table = Table(Column("method", no_wrap=True), *(Column(head, justify="right") for head in heads))
+    table.title = f"{overview.title} (percent; number of queries)"
+    for name, shares in overview.rows:
+        table.add_row(name, *(percent(share) for share in shares))
+    return table
 
 
 def _kind_table(name: str, results: Sequence[MethodResult]) -> Table:

@@ -14,7 +14,7 @@ from worker import __version__
 from worker.lab.evaluation import ALL, Evaluated, KindResult, MethodResult
 from worker.lab.files import writing
 from worker.lab.metrics import TOPS
-from worker.lab.report.data import kind_names, method_name, percent
+from worker.lab.report.data import kind_names, method_name, overviews, percent
 from worker.lab.report.pictures import Album, Confusion, QueryRow, Reader, Shower, shown_kinds
 from worker.lab.report.svg import COLOURS, Line, chart, swatch
 
@@ -69,6 +69,7 @@ def write_page(evaluated: Sequence[Evaluated], manifest: Path, path: Path, read:
         name=method_name,
         legend=[(method_name(result), swatch(number)) for number, result in enumerate(results)],
         kinds=[_kind_section(name, results) for name in kind_names(results)],
+        overviews=overviews(results),
         categories=_categories(results),
         methods=methods,
         thumbnails=album.styles,
