@@ -10,53 +10,21 @@ import argparse
 import statistics
 import tempfile
 import threading
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata
 
+from tests.bench.rig import Meter
 from tests.infra.kafka import KafkaServer, kafka_server, unique
 from tests.stream.flows import Topics, make_flow, make_settings, make_topics
-from worker.stream.observer import NullObserver, TransactionEnd
 from worker.stream.runner import StreamWorker
 
 VALUE = b'{"arrival_id": "arrival-000000", "photos": [{"bucket": "intake-photos", "key": "2026/11/21/arrival-000000/front.jpg"}]}'
 
 
-@dataclass
-class _Meter(NullObserver):
-    """Times the first and the last commit."""
-
-    expected: int
-    done: int = 0
-    began_at: float = 0.0
-    ended_at: float = 0.0
-    transactions: int = 0
-    finished: threading.Event = field(default_factory=threading.Event)
-
-    def transaction_ended(self, end: TransactionEnd, records: int, seconds: float) -> None:
-        if end != "committed":
-            raise RuntimeError(end)
-        if self.began_at == 0.0:  # the first transaction warms up connections; it is not counted on either side
-            self.began_at = time.perf_counter()
-            self.expected -= records
-            return
-        self.done += records
-        self.transactions += 1
-        if self.done >= self.expected:
-            self.ended_at = time.perf_counter()
-            self.finished.set()
-
-    @property
-    def rate(self) -> float:
-        """Records a second."""
-        return self.done / (self.ended_at - self.began_at)
-
-
-def bare_loop(kafka: KafkaServer, topics: Topics, records: int, batch: int) -> _Meter:
+def bare_loop(kafka: KafkaServer, topics: Topics, records: int, batch: int) -> Meter:
     """kafka-python's own documentation example of a transactional loop, with the worker's batch size and backoff."""
-    meter = _Meter(records)
+    meter = Meter(records)
     consumer = KafkaConsumer(
         topics.input,
         bootstrap_servers=kafka.bootstrap_servers,
@@ -90,9 +58,9 @@ def bare_loop(kafka: KafkaServer, topics: Topics, records: int, batch: int) -> _
     return meter
 
 
-def stream_worker(kafka: KafkaServer, topics: Topics, records: int, batch: int) -> _Meter:
+def stream_worker(kafka: KafkaServer, topics: Topics, records: int, batch: int) -> Meter:
     """The worker with a trivial flow."""
-    meter = _Meter(records)
+    meter = Meter(records)
     settings = make_settings(kafka, topics, group=unique("worker"), batch_size=batch)
     worker = StreamWorker(settings, make_flow(topics), meter)
     thread = threading.Thread(target=worker.run)

@@ -45,6 +45,7 @@ class Meter(NullObserver):
 
     expected: int
     done: int = 0
+    transactions: int = 0
     began_at: float = 0.0
     ended_at: float = 0.0
     stage_seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -65,6 +66,7 @@ class Meter(NullObserver):
             self.expected -= records
         else:
             self.done += records
+            self.transactions += 1
         if self.done >= self.expected:
             self.ended_at = time.perf_counter()
             self.finished.set()
