@@ -16,13 +16,14 @@ from worker.embedded.kafka import EmbeddedKafka
 from worker.embedded.s3 import EmbeddedS3
 
 PARTITIONS = 8
+BATCH = 16
 # A member that is killed without a word holds its partitions for this long. Short, so that hundreds can be.
 SESSION_S = 4.0
 # What is waited for a twin before a person is asked; and when a pending point counts as left behind.
 TWIN_WAIT_S, ORPHAN_AFTER_S = 20.0, 60.0
 
 SETTINGS = {
-    "INTAKE_STREAM__BATCH_SIZE": "8",
+    "INTAKE_STREAM__BATCH_SIZE": str(BATCH),
     "INTAKE_STREAM__SESSION_TIMEOUT_S": str(SESSION_S),
     "INTAKE_STREAM__HEARTBEAT_INTERVAL_S": "1",
     "INTAKE_STREAM__TRANSACTION_TIMEOUT_S": "5",

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.chaos.feeder import Feeder
 from tests.chaos.injections import Injections, Row, rows
 from tests.chaos.reader import OutcomeReader
-from tests.chaos.rooms import Rooms, open_rooms
+from tests.chaos.rooms import BATCH, Rooms, open_rooms
 from tests.chaos.slots import Crew, End, Fate, Slot, deck, name_of, tick_all
 from tests.chaos.truth import plan
 from tests.chaos.verdict import Verdict, judge
@@ -40,6 +40,11 @@ class Plan:
     seed: int
     minutes: float
     weather: Sequence[str] = KINDS
+
+    @property
+    def batches_of_a_life(self) -> float:
+        """How many batches a worker sees on average before it is ended."""
+        return self.arrivals / BATCH / max(1, self.kills + self.terms + self.stops)
 
     def kinds(self) -> tuple[str, ...]:
         """Every fault that can be injected, in the order of the report."""
@@ -97,7 +102,8 @@ def run(wanted: Plan, folder: Path, say: Callable[[str], None]) -> Result:
         reader = OutcomeReader(rooms.kafka.bootstrap_servers, outputs)  # type: ignore[arg-type]
         reader.poll()  # connects while the broker is there
         injections = Injections()
-        crew = Crew(rooms.system, deck(wanted.kills, wanted.terms, wanted.stops, rng), injections, rng)
+        fates = deck(wanted.kills, wanted.terms, wanted.stops, wanted.batches_of_a_life, rng)
+        crew = Crew(rooms.system, fates, injections, rng)
         slots = [Slot(number, number < STATIC_SLOTS, crew) for number in range(STATIC_SLOTS + DYNAMIC_SLOTS)]
         weather = Weather(rooms, injections, forecast(wanted.weather, wanted.rounds, rng), rng)
         act = _Act(wanted, rooms, feeder, reader, crew, slots, weather, say)
@@ -194,7 +200,7 @@ class _Act:
         self.feeder.send_up_to(min(decided + ahead, int(planned * share) + ahead))
 
     def _round(self) -> str:
-        tick_all(self.slots, self.crew, self.weather.tick)
+        tick_all(self.slots, self.crew, lambda: self.weather.tick(len(self.reader.found) / len(self.feeder.planned)))
         found = self.reader.poll(TICK_S)
         now = time.monotonic()
         if found > self._moved[0] or found >= self.feeder.sent:

@@ -19,9 +19,10 @@ from worker.ops.faults import POINTS
 # From the start of a process until it has partitions; on a machine with nothing else to do it is one to three seconds.
 JOIN_TIMEOUT_S = 90.0
 # A planned crash that was not reached by then (nothing of the kind happened to be in work) is tried again in a later life.
-REACH_TIMEOUT_S = 20.0
+REACH_TIMEOUT_S = 40.0
 REACH_ATTEMPTS = 4
-LONGEST_WORK_S = 2.5
+# A worker that is ended by a signal works for up to so long for each batch that falls to a life.
+WORK_S_A_BATCH = 1.5
 # As a supervisor waits after a failure, so that what is down is not asked in a busy loop.
 RESTART_PAUSE_S = 1.0
 # A worker that was stopped past its session and finds its identity taken has to end by itself.
@@ -50,15 +51,19 @@ class Fate:
     attempt: int = 1
 
 
-def deck(kills: int, terms: int, stops: int, rng: random.Random) -> deque[Fate]:
-    """Lives in random order: seven of ten kills at the named points, all points equally often, the others at any moment."""
+def deck(kills: int, terms: int, stops: int, batches: float, rng: random.Random) -> deque[Fate]:
+    """Lives in random order: seven of ten kills at the named points, all points equally often, the others at any moment.
+
+    `batches` is how many fall to a life on average, so that the faults are spread over all arrivals.
+    """
+    most = max(2, round(2 * batches))
     at_points = max(1, round(kills * 0.7 / len(POINTS))) * len(POINTS) if kills >= len(POINTS) else round(kills * 0.8)
     points = [POINTS[number % len(POINTS)] for number in range(at_points)]
     if kills < len(POINTS):
         points = rng.sample(POINTS, at_points)
-    fates = [Fate(End.POINT, point, rng.randint(1, 4)) for point in points]
+    fates = [Fate(End.POINT, point, rng.randint(1, most)) for point in points]
     for end, count in ((End.KILL, kills - at_points), (End.TERM, terms), (End.STOP, stops)):
-        fates += [Fate(end, work_s=rng.uniform(0.1, LONGEST_WORK_S)) for _ in range(count)]
+        fates += [Fate(end, work_s=rng.uniform(0.1, most * WORK_S_A_BATCH)) for _ in range(count)]
     rng.shuffle(fates)
     return deque(fates)
 

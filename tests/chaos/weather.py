@@ -62,14 +62,14 @@ class Weather:
     _current: Injection | None = None
     _undo: Callable[[], object] | None = field(default=None)
 
-    def tick(self) -> None:
-        """Begin or end a fault if it is time."""
+    def tick(self, share: float) -> None:
+        """Begin or end a fault if it is time; none begins before its share of the arrivals is decided."""
         if time.monotonic() < self._until:
             return
         if self._current is not None:
             self.clear()
             self._until = time.monotonic() + GAP_S
-        elif self.done < len(self.forecast):
+        elif self.done < len(self.forecast) and self.done <= share * len(self.forecast):
             kind = self.forecast[self.done]
             self.done += 1
             self._current = self.injections.begin(kind)
