@@ -42,7 +42,16 @@ def test_vectors_have_the_length_their_card_says_and_are_the_same_twice(row: Any
 
 def test_there_are_25_colours_and_each_even_picture_is_one_of_them() -> None:
     seen = set()
-    for colour in [(0, 0, 0), (128, 128, 128), (255, 255, 255), (200, 20, 20), (90, 10, 10), (20, 200, 20), (20, 20, 200), (230, 230, 20)]:
+    for colour in [
+        (0, 0, 0),
+        (128, 128, 128),
+        (255, 255, 255),
+        (200, 20, 20),
+        (90, 10, 10),
+        (20, 200, 20),
+        (20, 20, 200),
+        (230, 230, 20),
+    ]:
         shares = colour_histogram(crop_of(even(colour)))
         assert shares.shape == (COLOURS,) == (25,)
         assert shares.max() == 1.0
@@ -207,7 +216,11 @@ def test_weights_of_another_network_or_none_at_all_are_refused(tmp_path: Path) -
     torch.save(build(rows["mobilenet-v2"]).state_dict(), tmp_path / "other.pth")
     torch.save([1, 2], tmp_path / "list.pth")
     (tmp_path / "text.pth").write_text("weights")
-    for name, words in (("other.pth", "does not hold"), ("list.pth", "no weights by name"), ("text.pth", "no weights that can be read")):
+    for name, words in (
+        ("other.pth", "does not hold"),
+        ("list.pth", "no weights by name"),
+        ("text.pth", "no weights that can be read"),
+    ):
         with pytest.raises(ModelError, match=words):
             load_backbone(rows["resnet18"], tmp_path / name, OFFLINE)
 

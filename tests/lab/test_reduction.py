@@ -69,7 +69,9 @@ def test_attribute_scores_tell_attributes_apart() -> None:
     pytest.importorskip("sklearn")
     rng = np.random.default_rng(1)
     items = [f"a{n}" for n in range(80)]
-    attributes = {item: {"colour": ("red", "blue")[n % 2], "sleeve": ("long", "short")[n // 2 % 2]} for n, item in enumerate(items)}
+    attributes = {
+        item: {"colour": ("red", "blue")[n % 2], "sleeve": ("long", "short")[n // 2 % 2]} for n, item in enumerate(items)
+    }
     attributes["a0"]["rare"] = "once"
     signal = np.array([[n % 2, n // 2 % 2] for n in range(80)], np.float32)
     vectors = np.concatenate([signal * 4, rng.normal(size=(80, 6))], axis=1).astype(np.float32)
