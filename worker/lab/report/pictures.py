@@ -136,7 +136,8 @@ class Shower:
         row = int(self._found.rows[n])
         line = self._manifest.lines[row]
         right, rank = int(self._found.right[n]), int(self._rank[n])
-        order = np.argsort(-self._found.similarity[n], kind="stable")[:SHOWN_FOUND]
+        scores = self._found.similarity[n]
+        order = [a for a in np.argsort(-scores, kind="stable")[:SHOWN_FOUND] if np.isfinite(scores[a])]
         shown = [
             Shown(s.picture, f"{s.label} {self._found.similarity[n, a]:.3f}", right=int(a) == right)
             for a, s in ((int(a), self._article(int(a))) for a in order)
