@@ -20,6 +20,7 @@ from kafka.util import Timer
 from worker.errors import AccessDenied, ConfigurationError, DeadlineExceeded, StopError, TransactionUnsafe
 from worker.ops.deadline import Deadline
 from worker.settings.stream import KafkaSettings, StreamSettings
+from worker.stream.lenient import read_any_header
 from worker.stream.oauth import ClientCredentials
 from worker.stream.preflight import check_reachable
 from worker.stream.sizes import max_dead_letter_bytes
@@ -128,22 +129,24 @@ def translated(doing: str, settings: KafkaSettings) -> Iterator[None]:
 
 
 class _RememberingManager(KafkaConnectionManager):  # type: ignore[misc]  # the library publishes no types
-    """Remembers the last connection to each node, so that it can be asked why it failed."""
+    """Remembers that credentials were refused or could not be had, which is otherwise only logged."""
 
     def __init__(self, *arguments: Any, **configuration: Any) -> None:
         super().__init__(*arguments, **configuration)
-        self.last: dict[Any, Any] = {}
+        self.refusal: BaseException | None = None
+        self._watched: dict[Any, Any] = {}
 
     def get_connection(self, node_id: Any, *arguments: Any, **options: Any) -> Any:
         """As the parent does."""
         connection = super().get_connection(node_id, *arguments, **options)
-        self.last[node_id] = connection
+        if self._watched.get(node_id) is not connection:
+            self._watched[node_id] = connection
+            connection.init_future.add_errback(self._failed)
         return connection
 
-    def refusals(self) -> list[BaseException]:
-        """Why connections failed, where credentials were refused or could not be had."""
-        errors = [connection.init_future.exception for connection in list(self.last.values()) if connection.init_future.is_done]
-        return [error for error in errors if isinstance(error, (*_DENIED, AccessDenied))]
+    def _failed(self, error: BaseException) -> None:
+        if isinstance(error, (*_DENIED, AccessDenied)):
+            self.refusal = error
 
 
 def _open(kind: Callable[..., Any], doing: str, kafka: KafkaSettings, **options: Any) -> Any:
@@ -169,17 +172,17 @@ def _open(kind: Callable[..., Any], doing: str, kafka: KafkaSettings, **options:
                 return kind(**{**configuration, **options, "kafka_client": make, "bootstrap_timeout_ms": patience_ms})
         except DeadlineExceeded:
             for client, manager in made:
-                refusals = manager.refusals()
                 client.close()
-                if refusals:
+                if manager.refusal is not None:
                     with translated(doing, kafka):
-                        raise refusals[0] from None
+                        raise manager.refusal from None
             if deadline.passed:
                 raise
 
 
 def open_consumer(kafka: KafkaSettings, stream: StreamSettings) -> KafkaConsumer:
     """The group's consumer: read_committed, cooperative-sticky, commits nothing by itself."""
+    read_any_header()
     check_reachable(kafka, ssl_context(kafka))
     return _open(
         KafkaConsumer,
@@ -238,6 +241,7 @@ def is_rebalancing(consumer: KafkaConsumer) -> bool:
 
 def open_reader(kafka: KafkaSettings) -> KafkaConsumer:
     """A consumer without a group that sees only what was committed: for commands that read a topic from end to end."""
+    read_any_header()
     check_reachable(kafka, ssl_context(kafka))
     return _open(
         KafkaConsumer,
