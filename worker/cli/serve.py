@@ -35,9 +35,10 @@ def command(
     try:
         from worker.serve.run import listen, open_service, serve, url_of  # noqa: PLC0415  an extra
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in EXTRA:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in EXTRA:
             raise
-        raise ConfigurationError(f"`intake serve` needs {error.name}: pip install 'intake-worker[serve]'") from error
+        raise ConfigurationError(f"`intake serve` needs {missing}: pip install 'intake-worker[serve]'") from error
     redactor = Redactor.of(secrets_of(settings))
     configure_logging(settings.ops, redactor)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
