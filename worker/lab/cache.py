@@ -39,7 +39,7 @@ class Timed:
 
 
 class LabCache:
-    """Thread-safe. What is put is there after the next `commit`, also if the process is killed after it."""
+    """Thread-safe. What is put stays, also if the process is killed after it."""
 
     def __init__(self, folder: Path | None) -> None:
         """`folder` None: kept in memory, gone with the process.
@@ -52,7 +52,13 @@ class LabCache:
         with self._guarded():
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self._where, timeout=BUSY_S, check_same_thread=False)
+            self._db = sqlite3.connect(
+                self._where,
+                timeout=BUSY_S,
+                check_same_thread=False,
+                # Each write is a transaction of its own: one that stays open while models run would keep other processes waiting.
+                isolation_level=None,
+            )
             self._db.execute("pragma journal_mode = wal")
             self._db.execute("pragma synchronous = normal")
             self._db.executescript(_TABLES)
@@ -86,15 +92,9 @@ class LabCache:
         if done:
             self._run("insert or replace into masks values (?, ?, ?, ?)", (segmenter, content, png.tobytes(), ms))
 
-    def commit(self) -> None:
-        """What was put stays."""
-        with self._guarded():
-            self._db.commit()
-
     def close(self) -> None:
-        """Commit and close."""
+        """Close the file."""
         with self._guarded():
-            self._db.commit()
             self._db.close()
 
     def _one(self, query: str, values: tuple[object, ...]) -> tuple[object, ...] | None:

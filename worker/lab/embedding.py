@@ -106,7 +106,6 @@ class PhotoBench:
                 else:
                     vectors[places[opened.location]] = result[0]
                     times.append(result[1])
-            self.cache.commit()
             progress(len(chunk))
         costs = np.median(np.asarray(times), axis=0) if times else np.zeros(2)
         rows = np.asarray([places[location] for location in locations], np.int64)
@@ -138,7 +137,6 @@ class PhotoBench:
             chunk = self._open(wanted[start : start + CHUNK], None)
             for opened in chunk:
                 yield opened.location, opened.fault or self._cut(opened, loaded)[0]
-            self.cache.commit()
             progress(len(chunk))
 
     def _opened(self, wanted: list[str], loaded: LoadedMethod) -> Iterator[list[_Opened]]:
