@@ -292,3 +292,10 @@ def test_the_cache_keeps_masks_without_loss_and_vectors_bit_by_bit(tmp_path: Pat
     assert again.mask("other", b"1") is None
     assert again.vector("m", b"2") is None
     again.close()
+
+
+def test_weights_are_of_a_network_there_is_and_of_a_file_that_is_there(tmp_path: Path, photos: Path) -> None:
+    (tmp_path / "w.pth").write_bytes(b"")
+    for wrong in ("resnet18", f"resnet18={tmp_path / 'none.pth'}", f"resnet81={tmp_path / 'w.pth'}"):
+        result = run_lab("embed", "-m", photos, "--method", "none+gist", "-o", tmp_path / "v.npy", "--weights", wrong)
+        assert result.exit_code == 2, wrong

@@ -209,9 +209,14 @@ def _fit_options(fit: Path | None, attributes: Path | None) -> FitOptions:
 
 
 def _weight_files(texts: Sequence[str]) -> dict[str, Path]:
+    from worker.lab.descriptors.backbones import BACKBONES  # noqa: PLC0415
+
+    names = [row.name for row in BACKBONES]
     files = {}
     for text in texts:
         name, sign, path = text.partition("=")
+        if sign and name not in names:
+            raise typer.BadParameter(f"{name!r} is no network; there are {', '.join(names)}", param_hint="--weights")
         if not sign or not Path(path).is_file():
             raise typer.BadParameter(f"{text!r} is not DESCRIPTOR=FILE with a file that is there", param_hint="--weights")
         files[name] = Path(path)
