@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.admin import KafkaAdminClient
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.net.compat import KafkaNetClient
-from kafka.net.manager import KafkaConnectionManager
-from kafka.net.selector import NetworkSelector
 from kafka.structs import MemberState
 from kafka.util import Timer
 
 from worker.errors import AccessDenied, ConfigurationError, DeadlineExceeded, StopError, TransactionUnsafe
-from worker.ops.deadline import Deadline
 from worker.settings.stream import KafkaSettings, StreamSettings
 from worker.stream.lenient import read_any_header
 from worker.stream.oauth import ClientCredentials
@@ -28,9 +24,6 @@ from worker.stream.sizes import max_dead_letter_bytes
 # A broker that is restarted should be found again within a second, not within kafka-python's default of thirty.
 _RECONNECT_MAX_MS = 1_000
 
-# A client that has no answer by then is looked at: were its credentials refused? Brokers answer a log-in within milliseconds.
-_BOOTSTRAP_S = 3.0
-_BOOTSTRAP_LEAST_S = 0.5
 # How long a broker may hold a fetch that finds nothing: also how late a record is tried again at most, beside its backoff.
 _FETCH_WAIT_MS = 100
 
@@ -128,81 +121,36 @@ def translated(doing: str, settings: KafkaSettings) -> Iterator[None]:
         raise StopError(f"Kafka failed while {doing}: {error}") from error
 
 
-class _RememberingManager(KafkaConnectionManager):  # type: ignore[misc]  # the library publishes no types
-    """Remembers that credentials were refused or could not be had, which is otherwise only logged."""
-
-    def __init__(self, *arguments: Any, **configuration: Any) -> None:
-        super().__init__(*arguments, **configuration)
-        self.refusal: BaseException | None = None
-        self._watched: dict[Any, Any] = {}
-
-    def get_connection(self, node_id: Any, *arguments: Any, **options: Any) -> Any:
-        """As the parent does."""
-        connection = super().get_connection(node_id, *arguments, **options)
-        if self._watched.get(node_id) is not connection:
-            self._watched[node_id] = connection
-            connection.init_future.add_errback(self._failed)
-        return connection
-
-    def _failed(self, error: BaseException) -> None:
-        if isinstance(error, (*_DENIED, AccessDenied)):
-            self.refusal = error
-
-
-def _open(kind: Callable[..., Any], doing: str, kafka: KafkaSettings, **options: Any) -> Any:
-    """Make a client; wrong credentials are told at once.
-
-    kafka-python takes refused credentials for a reason to try the next broker, until its time is over, and says only that. So it is given
-    little time at once, and its connections are asked in between.
-    """
+def _checked(kafka: KafkaSettings) -> dict[str, Any]:
+    """The clients' configuration, after a broker took it: what is wrong is named at once and not after a timeout."""
     configuration = client_configuration(kafka)
-    deadline = Deadline.after(kafka.request_timeout_s)
-    while True:
-        made: list[tuple[KafkaNetClient, _RememberingManager]] = []
-
-        def make(made: list[tuple[KafkaNetClient, _RememberingManager]] = made, **more: Any) -> KafkaNetClient:
-            selector = NetworkSelector(**more)
-            manager = _RememberingManager(selector, **more)
-            made.append((KafkaNetClient(net=selector, manager=manager, **more), manager))
-            return made[-1][0]
-
-        patience_ms = int(1000 * max(_BOOTSTRAP_LEAST_S, min(_BOOTSTRAP_S, deadline.remaining())))
-        try:
-            with translated(doing, kafka):
-                return kind(**{**configuration, **options, "kafka_client": make, "bootstrap_timeout_ms": patience_ms})
-        except DeadlineExceeded:
-            for client, manager in made:
-                client.close()
-                if manager.refusal is not None:
-                    with translated(doing, kafka):
-                        raise manager.refusal from None
-            if deadline.passed:
-                raise
+    with translated("the log-in", kafka):
+        check_reachable(kafka, configuration["ssl_context"], configuration)
+    return configuration
 
 
 def open_consumer(kafka: KafkaSettings, stream: StreamSettings) -> KafkaConsumer:
     """The group's consumer: read_committed, cooperative-sticky, commits nothing by itself."""
     read_any_header()
-    check_reachable(kafka, ssl_context(kafka))
-    return _open(
-        KafkaConsumer,
-        "opening the consumer",
-        kafka,
-        group_id=stream.group_id,
-        group_instance_id=stream.group_instance_id,
-        partition_assignment_strategy=[CooperativeStickyAssignor],
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        allow_auto_create_topics=False,
-        session_timeout_ms=int(stream.session_timeout_s * 1000),
-        heartbeat_interval_ms=int(stream.heartbeat_interval_s * 1000),
-        max_poll_interval_ms=int(stream.max_poll_interval_s * 1000),
-        retry_backoff_ms=stream.retry_backoff_ms,
-        # A fetch that waits at the end of a partition holds up the next one to its broker, also one after a seek.
-        fetch_max_wait_ms=_FETCH_WAIT_MS,
-        metrics_enabled=False,
-    )
+    configuration = _checked(kafka)
+    with translated("opening the consumer", kafka):
+        return KafkaConsumer(
+            **configuration,
+            group_id=stream.group_id,
+            group_instance_id=stream.group_instance_id,
+            partition_assignment_strategy=[CooperativeStickyAssignor],
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            allow_auto_create_topics=False,
+            session_timeout_ms=int(stream.session_timeout_s * 1000),
+            heartbeat_interval_ms=int(stream.heartbeat_interval_s * 1000),
+            max_poll_interval_ms=int(stream.max_poll_interval_s * 1000),
+            retry_backoff_ms=stream.retry_backoff_ms,
+            # A fetch that waits at the end of a partition holds up the next one to its broker, also one after a seek.
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            metrics_enabled=False,
+        )
 
 
 def poll(consumer: KafkaConsumer, timeout_s: float, max_records: int) -> dict[TopicPartition, list[Any]]:
@@ -242,39 +190,39 @@ def is_rebalancing(consumer: KafkaConsumer) -> bool:
 def open_reader(kafka: KafkaSettings) -> KafkaConsumer:
     """A consumer without a group that sees only what was committed: for commands that read a topic from end to end."""
     read_any_header()
-    check_reachable(kafka, ssl_context(kafka))
-    return _open(
-        KafkaConsumer,
-        "opening a reader",
-        kafka,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        allow_auto_create_topics=False,
-        metrics_enabled=False,
-    )
+    configuration = _checked(kafka)
+    with translated("opening a reader", kafka):
+        return KafkaConsumer(
+            **configuration,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            allow_auto_create_topics=False,
+            metrics_enabled=False,
+        )
 
 
 def open_producer(kafka: KafkaSettings, stream: StreamSettings, transactional_id: str) -> KafkaProducer:
     """A transactional producer, not initialised yet."""
-    return _open(
-        KafkaProducer,
-        "opening the producer",
-        kafka,
-        transactional_id=transactional_id,
-        transaction_timeout_ms=int(stream.transaction_timeout_s * 1000),
-        # A record that is not delivered by then fails; the broker has aborted the transaction anyway.
-        delivery_timeout_ms=int((kafka.request_timeout_s + stream.transaction_timeout_s) * 1000),
-        max_request_size=2 * max_dead_letter_bytes(stream),
-        max_block_ms=int(stream.call_timeout_s * 1000),
-        retry_backoff_ms=stream.retry_backoff_ms,
-        linger_ms=0,  # every batch is flushed at once
-        allow_auto_create_topics=False,
-        metrics_enabled=False,
-    )
+    configuration = _checked(kafka)
+    with translated("opening the producer", kafka):
+        return KafkaProducer(
+            **configuration,
+            transactional_id=transactional_id,
+            transaction_timeout_ms=int(stream.transaction_timeout_s * 1000),
+            # A record that is not delivered by then fails; the broker has aborted the transaction anyway.
+            delivery_timeout_ms=int((kafka.request_timeout_s + stream.transaction_timeout_s) * 1000),
+            max_request_size=2 * max_dead_letter_bytes(stream),
+            max_block_ms=int(stream.call_timeout_s * 1000),
+            retry_backoff_ms=stream.retry_backoff_ms,
+            linger_ms=0,  # every batch is flushed at once
+            allow_auto_create_topics=False,
+            metrics_enabled=False,
+        )
 
 
 def open_admin(kafka: KafkaSettings) -> KafkaAdminClient:
     """An admin client."""
-    check_reachable(kafka, ssl_context(kafka))
-    return _open(KafkaAdminClient, "opening the admin client", kafka)
+    configuration = _checked(kafka)
+    with translated("opening the admin client", kafka):
+        return KafkaAdminClient(**configuration)
