@@ -47,7 +47,7 @@ class Feeder:
 
         def put(shot: tuple[int, int]) -> None:
             body = photo(*shot, self.seed)
-            client.put_object(Bucket=self.system.bucket, Key=key_of(*shot), Body=body)
+            client.put_object(Bucket=self.system.bucket, Key=self.key_of(*shot), Body=body)
 
         with ThreadPoolExecutor(UPLOADS) as threads:
             list(threads.map(put, shots))
@@ -83,10 +83,9 @@ class Feeder:
         if arrival.kind is Kind.UNREADABLE:
             return arrival.arrival_id.encode(), UNREADABLE_VALUE
         names = {Kind.CORRUPT: "arrivals/corrupt.jpg", Kind.MISSING: "arrivals/nobody.jpg"}
-        key = names.get(arrival.kind) or key_of(arrival.garment, arrival.shot)
+        key = names.get(arrival.kind) or self.key_of(arrival.garment, arrival.shot)
         return self.system.event(arrival.arrival_id, PhotoLocation(bucket=self.system.bucket, key=key))
 
-
-def key_of(garment: int, shot: int) -> str:
-    """Where a photo lies."""
-    return f"arrivals/{garment:05d}/{shot}.jpg"
+    def key_of(self, garment: int, shot: int) -> str:
+        """Where a photo lies."""
+        return f"arrivals/{self.seed}/{garment:05d}/{shot}.jpg"

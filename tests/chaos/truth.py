@@ -42,8 +42,8 @@ class Planned:
     together: int
 
 
-def plan(arrivals: int, seed: int) -> list[Planned]:
-    """`arrivals` planned arrivals in the order in which they are sent."""
+def plan(arrivals: int, seed: int, name: str = "arrival") -> list[Planned]:
+    """`arrivals` planned arrivals in the order in which they are sent; their ids begin with `name`."""
     rng = random.Random(seed)
     groups: list[tuple[float, list[tuple[Kind, int, int]]]] = []
     planned, garment = 0, 0
@@ -62,7 +62,7 @@ def plan(arrivals: int, seed: int) -> list[Planned]:
         garment += 1
     ordered = sorted(groups, key=lambda group: group[0])
     return [
-        Planned(f"arrival-{together:05d}-{index}", kind, number, shot, together)
+        Planned(f"{name}-{together:05d}-{index}", kind, number, shot, together)
         for together, (_, members) in enumerate(ordered)
         for index, (kind, number, shot) in enumerate(members)
     ]
