@@ -58,6 +58,8 @@ class Weather:
     forecast: list[str]
     rng: random.Random
     done: int = 0
+    unmet: list[str] = field(default_factory=list)
+    _before: int = 0
     _until: float = 0.0
     _current: Injection | None = None
     _undo: Callable[[], object] | None = field(default=None)
@@ -72,6 +74,7 @@ class Weather:
         elif self.done < len(self.forecast) and self.done <= share * len(self.forecast):
             kind = self.forecast[self.done]
             self.done += 1
+            self._before = self._hits(kind)
             self._current = self.injections.begin(kind)
             length = WINDOW_S
             if kind in S3_FAULTS:
@@ -85,13 +88,26 @@ class Weather:
             self._until = time.monotonic() + length
 
     def clear(self) -> None:
-        """End the fault in force."""
+        """End the fault in force. One that no request met was none: it comes again, once."""
+        if self._current is not None and self._current.kind not in OTHERS and self._hits(self._current.kind) == self._before:
+            kind = self._current.kind
+            self.injections.all.remove(self._current)
+            self._current = None
+            if kind not in self.unmet:
+                self.unmet.append(kind)
+                self.forecast.append(kind)
         if self._undo is not None:
             self._undo()
             self._undo = None
         if self._current is not None:
             self.injections.end(self._current)
             self._current = None
+
+    def _hits(self, kind: str) -> int:
+        """How many requests met this fault so far."""
+        if kind in S3_FAULTS:
+            return self.rooms.proxy.hits[S3_FAULTS[kind].mode]
+        return self.rooms.index.hits() if kind in INDEX_FAULTS else 0
 
     def _take_away(self, kind: str) -> float:
         kafka, index = self.rooms.kafka, self.rooms.index

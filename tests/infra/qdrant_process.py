@@ -91,6 +91,10 @@ class QdrantStandin:
         """How often each request (method, path with query string) was made."""
         return dict(self._control.get(f"{self.url}/standin/seen").raise_for_status().json()["seen"])
 
+    def hits(self) -> int:
+        """How many requests met a fault so far."""
+        return sum(self._control.get(f"{self.url}/standin/seen").raise_for_status().json()["hit"].values())
+
     def settings(self, **changes: Any) -> CatalogueSettings:
         """Settings of a worker that uses this server."""
         return CatalogueSettings(**{"engine": "qdrant", "url": self.url, "timeout_s": 30.0, **changes})
