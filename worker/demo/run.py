@@ -73,6 +73,7 @@ def run_demo(options: DemoOptions, console: Console) -> DemoResult:
         outcomes = write_outcomes(output, published)
         facts = _facts(plan, published, seconds)
         page = write_page(output, plan.arrivals, published, report, facts, system.s3)
+    console.print()
     if report is not None:
         console.print(score_table(report))
         for miss in report.misses:
