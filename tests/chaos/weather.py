@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +14,8 @@ from tests.infra.s3_proxy import Fault, Mode
 
 WINDOW_S = 2.5
 GAP_S = 1.0
+# A fault that no request met, as when all workers were starting, comes again so often.
+UNMET_TRIES = 4
 # Kafka away for so long: shorter than the session, then longer.
 AWAY_S = (2.0, 6.0)
 S3_FAULTS = {
@@ -58,7 +61,7 @@ class Weather:
     forecast: list[str]
     rng: random.Random
     done: int = 0
-    unmet: list[str] = field(default_factory=list)
+    unmet: Counter[str] = field(default_factory=Counter)
     _before: int = 0
     _until: float = 0.0
     _current: Injection | None = None
@@ -71,7 +74,7 @@ class Weather:
         if self._current is not None:
             self.clear()
             self._until = time.monotonic() + GAP_S
-        elif self.done < len(self.forecast) and self.done <= share * len(self.forecast):
+        elif self.done < len(self.forecast) and share > 0.0 and self.done <= share * len(self.forecast):
             kind = self.forecast[self.done]
             self.done += 1
             self._before = self._hits(kind)
@@ -88,13 +91,13 @@ class Weather:
             self._until = time.monotonic() + length
 
     def clear(self) -> None:
-        """End the fault in force. One that no request met was none: it comes again, once."""
+        """End the fault in force. One that no request met was none: it comes again."""
         if self._current is not None and self._current.kind not in OTHERS and self._hits(self._current.kind) == self._before:
             kind = self._current.kind
             self.injections.all.remove(self._current)
             self._current = None
-            if kind not in self.unmet:
-                self.unmet.append(kind)
+            if self.unmet[kind] < UNMET_TRIES:
+                self.unmet[kind] += 1
                 self.forecast.append(kind)
         if self._undo is not None:
             self._undo()
