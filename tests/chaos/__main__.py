@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="how often each fault of Kafka, S3 and the index happens")
     parser.add_argument("--seed", type=int, default=int(time.time()) % 1_000_000)
     parser.add_argument("--minutes", type=float, default=60.0, help="longest time in which things break")
-    parser.add_argument("--report", type=Path, default=Path("chaos-report"), help="folder for chaos.json and chaos.md")
+    parser.add_argument("--report", type=Path, default=Path("build/chaos"), help="folder for chaos.json and chaos.md")
     parser.add_argument("--folder", type=Path, help="keep data and logs here instead of in a temporary folder")
     options = parser.parse_args()
     plan = Plan(

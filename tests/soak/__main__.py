@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--burst-s", type=float, default=20.0, help="length of the burst of ten times the load")
     parser.add_argument("--seed", type=int, default=20261121)
-    parser.add_argument("--report", type=Path, default=Path("soak-report.json"))
+    parser.add_argument("--report", type=Path, default=Path("build/soak.json"))
     options = parser.parse_args()
     console = Console()
     began = time.monotonic()
@@ -62,6 +62,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="intake-soak-") as folder:
         result = run(Plan(options.minutes, options.workers, options.burst_s, options.seed), Path(folder), say)
     summary = content(result)
+    options.report.parent.mkdir(parents=True, exist_ok=True)
     options.report.write_text(json.dumps(summary, indent=2) + "\n")
     for name, value in summary.items():
         console.print(f"{name:26} {value}", highlight=False, markup=False)
