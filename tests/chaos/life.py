@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Self
@@ -85,6 +86,8 @@ class Life:
 
 
 def _run(settings: dict[str, str], log_path: str) -> None:
+    # The server from which lives are forked ends when nobody holds this pipe any more; a life must not be one who does, or neither ends.
+    os.close(forkserver._forkserver._forkserver_alive_fd)  # type: ignore[attr-defined]
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setsid()  # Ctrl-C is for the parent
     log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
