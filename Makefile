@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 STAMPS := $(VENV)/.stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types audit schemas settings bench chaos lab test-lab wheel clean
+.PHONY: help demo test check lint types audit schemas settings bench chaos soak lab test-lab wheel clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ bench: $(STAMPS)/dev  ## Measure speed: models, end to end, stages, Kafka alone
 
 chaos: $(STAMPS)/dev  ## Break everything for a while and count what is lost (CHAOS_ARGS="--arrivals 10000 --kills 200")
 	@$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
+
+soak: $(STAMPS)/dev  ## Steady load with rebalances for half an hour: memory, lag, latency, then a burst (SOAK_ARGS="--minutes 30")
+	@$(BIN)/python -m tests.soak $(SOAK_ARGS)
 
 $(STAMPS)/lab: $(STAMPS)/dev pyproject.toml constraints.txt
 	@echo "installing the lab (torch)"
