@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -21,6 +22,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--burst-s", type=float, default=20.0, help="length of the burst of ten times the load")
+    parser.add_argument("--most-per-second", type=float, help="cap of the load, for a machine that others use too")
     parser.add_argument("--seed", type=int, default=20261121)
     parser.add_argument("--report", type=Path, default=Path("build/soak.json"))
     options = parser.parse_args()
@@ -38,6 +40,10 @@ def main() -> int:
             "workers": result.plan.workers,
             "sustained_per_s": round(result.sustained, 1),
             "load_per_s": round(result.load, 1),
+            "load_share_of_sustained": round(result.load / result.sustained, 3) if result.sustained else 0.0,
+            "load_capped_at_per_s": result.plan.most_per_s,
+            "machine_load_median": round(result.machine_load, 1),
+            "cores": os.cpu_count(),
             "arrivals_in_the_soak": result.soaked,
             "rss_warm_mb": round(result.warm_mb, 1),
             "rss_end_mb": round(result.end_mb, 1),
@@ -60,7 +66,8 @@ def main() -> int:
         }
 
     with tempfile.TemporaryDirectory(prefix="intake-soak-") as folder:
-        result = run(Plan(options.minutes, options.workers, options.burst_s, options.seed), Path(folder), say)
+        plan = Plan(options.minutes, options.workers, options.burst_s, options.seed, options.most_per_second)
+        result = run(plan, Path(folder), say)
     summary = content(result)
     options.report.parent.mkdir(parents=True, exist_ok=True)
     options.report.write_text(json.dumps(summary, indent=2) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,11 +23,12 @@ FLAT_SHARE, FLAT_MB = 0.10, 16.0
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look. `at` in seconds since the soak began."""
+    """One look. `at` in seconds since the soak began; `machine_load` is the load average over a minute, of everything that runs."""
 
     at: float
     rss_mb: float
     lag: int
+    machine_load: float = 0.0
 
 
 @dataclass(slots=True)
@@ -38,7 +40,7 @@ class Samples:
 
     def look(self, pid: int, lag: int) -> None:
         """Take one."""
-        self.all.append(Sample(time.monotonic() - self.began, rss_mb(pid), lag))
+        self.all.append(Sample(time.monotonic() - self.began, rss_mb(pid), lag, os.getloadavg()[0]))
 
     def warm_and_end_mb(self) -> tuple[float, float]:
         """Median memory at the beginning and at the end."""
@@ -54,6 +56,10 @@ class Samples:
     def most_lag(self) -> int:
         """Most arrivals that were sent and not decided."""
         return max((one.lag for one in self.all), default=0)
+
+    def machine_load(self) -> float:
+        """Median load average: how many processes wanted a core."""
+        return median(one.machine_load for one in self.all) if self.all else 0.0
 
 
 def rss_mb(pid: int) -> float:

@@ -29,17 +29,24 @@ DISTURB_EVERY_S = 20.0
 DISTURBANCE_S = 3.0
 STALLED_S = 120.0
 JOIN_S = 90.0
-CALIBRATION, WARM_UP = 1200, 200
+CALIBRATION, WARM_UP = 1600, 200
+# Photos that lie in the bucket before they are asked for: several seconds' arrivals.
+AHEAD = 200
+# Arrivals that wait while it is measured what the machine sustains: enough for every partition's batch to be full.
+WAITING = 300
+# Less of the load than this was sent: the feeder could not keep up, and nothing else was measured.
+SENT_SHARE = 0.98
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long, how many workers, and for how many seconds the burst lasts."""
+    """How long, how many workers, for how many seconds the burst lasts, and the most arrivals per second (None: 80 % of what goes)."""
 
     minutes: float
     workers: int
     burst_s: float
     seed: int
+    most_per_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -50,6 +57,7 @@ class Result:
     sustained: float = 0.0
     load: float = 0.0
     soaked: int = 0
+    machine_load: float = 0.0
     warm_mb: float = 0.0
     end_mb: float = 0.0
     flat: bool = False
@@ -118,11 +126,11 @@ class Soak:
         self.started += 1
         return Life(self.rooms.system.environment(), self.rooms.system.folder / f"soak-{self.started:03d}.log").start()
 
-    def _feeder(self, arrivals: int, name: str) -> Feeder:
+    def _feeder(self, arrivals: int, name: str, ahead: int = AHEAD) -> Feeder:
         seed = self.wanted.seed + len(self.feeders)
         feeder = Feeder(self.rooms.system, plan(arrivals, seed, name), seed)
-        self.say(f"uploading {arrivals} photos ({name})")
-        feeder.upload()
+        self.say(f"{name}: {arrivals} arrivals, uploading the first {min(ahead, arrivals)} photos")
+        feeder.begin_uploads(ahead)
         self.feeders.append(feeder)
         return feeder
 
@@ -138,14 +146,24 @@ class Soak:
                 return
 
     def _calibrate(self) -> None:
-        feeder = self._feeder(WARM_UP + CALIBRATION, "calibration")
-        feeder.send_up_to(WARM_UP)
-        self._wait("warm-up")
-        began, before = time.monotonic(), len(self.reader.found)
-        feeder.send_up_to(len(feeder.planned))
+        """What the machine sustains with everything that the soak asks of it: uploading photos at the same rate is a part of it."""
+        # As many photos are ahead at the end as at the beginning, so that exactly those of the measured arrivals are uploaded meanwhile.
+        feeder = self._feeder(WARM_UP + CALIBRATION + WAITING + AHEAD, "calibration")
+        began = moved = time.monotonic()
+        before = found = 0
+        while found < WARM_UP + CALIBRATION:
+            feeder.send_up_to(found + WAITING)
+            now_found = self.reader.poll(TICK_S)
+            if before == 0 and now_found >= WARM_UP:
+                began, before = time.monotonic(), now_found
+            if now_found > found:
+                found, moved = now_found, time.monotonic()
+            elif time.monotonic() - moved > STALLED_S:
+                raise RuntimeError(f"nothing was decided for {STALLED_S:.0f} s while measuring what the machine sustains")
+        self.result.sustained = (found - before) / (time.monotonic() - began)
         self._wait("calibration")
-        self.result.sustained = (len(self.reader.found) - before) / (time.monotonic() - began)
-        self.result.load = LOAD * self.result.sustained
+        feeder.finish(30)
+        self.result.load = min(LOAD * self.result.sustained, self.wanted.most_per_s or float("inf"))
         self.say(f"sustained {self.result.sustained:.1f} arrivals/s; soaking at {self.result.load:.1f}/s")
 
     def _steady(self) -> None:
@@ -168,16 +186,24 @@ class Soak:
         disturb.clear()
         result.lag_at_end, result.most_lag = self.lag, samples.most_lag()
         self._wait("soak")
+        feeder.finish(30)
+        if feeder.sent < SENT_SHARE * result.load * seconds:
+            result.problems.append(
+                f"only {feeder.sent} of {result.load * seconds:.0f} arrivals were sent: the feeder was too slow"
+            )
         taken = latencies_s(feeder.sent_at, self.reader.found[before:])
         result.soaked, result.p50_s, result.p99_s = feeder.sent, percentile(taken, 0.5), percentile(taken, 0.99)
         result.warm_mb, result.end_mb = samples.warm_and_end_mb()
+        result.machine_load = samples.machine_load()
         result.flat, result.disturbances = samples.flat, disturb.counts
         if self.workers[0].code is not None:
             result.problems.append(f"the worker that should live through the soak ended with {self.workers[0].code}")
 
     def _burst(self) -> None:
         rate = BURST * self.result.load
-        feeder = self._feeder(int(rate * self.wanted.burst_s), "burst")
+        # A burst is one of events whose photos lie there: all are uploaded before it.
+        arrivals = int(rate * self.wanted.burst_s)
+        feeder = self._feeder(arrivals, "burst", ahead=arrivals)
         began = time.monotonic()
         while feeder.sent < len(feeder.planned):
             feeder.send_up_to(int((time.monotonic() - began) * rate) + 1)
@@ -201,7 +227,8 @@ class Soak:
             # Garments of different seeds are different garments.
             shift = next(by_seed) * 1_000_000
             planned += [
-                type(each)(each.arrival_id, each.kind, each.garment + shift, each.shot, each.together) for each in feeder.planned
+                type(each)(each.arrival_id, each.kind, each.garment + shift, each.shot, each.together)
+                for each in feeder.planned[: feeder.sent]
             ]
         self.result.verdict = judge(planned, sent, self.reader.found, system.points())
         self.result.commits = system.committed_everything()
