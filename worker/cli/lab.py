@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from worker.cli.lab_commands import mount
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -264,3 +266,6 @@ def progress_bar() -> Iterator[Starter]:
 
     with show_progress(sys.stderr) as starter:
         yield starter
+
+
+mount(app)
