@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,43 +12,37 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from worker.cli.lab_commands import mount
+from worker.cli.lab_parts import (
+    AttributesOption,
+    FitOption,
+    ManifestOption,
+    NoCacheOption,
+    WeightsOption,
+    fit_options,
+    open_lab,
+    progress_bar,
+    report_unread,
+    say_random,
+    unread_count,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from worker.lab.embed import EmbeddedManifest, FitOptions, Starter
-    from worker.lab.embedding import PhotoBench
-    from worker.lab.models import Workbench
 
 app = typer.Typer(no_args_is_help=True, help="The lab: embed, compare and judge methods on photos a manifest names.")
-
-_MANIFEST = Annotated[
-    Path, typer.Option("--manifest", "-m", help="CSV path,item_id,role,kind (role: catalogue or query).", dir_okay=False)
-]
-_FIT = Annotated[
-    Path | None, typer.Option("--fit", help="Manifest that pca and svm learn from; none: the catalogue part of the manifest.")
-]
-_ATTRIBUTES = Annotated[
-    Path | None, typer.Option("--attributes", help="CSV with a column item_id and one for each attribute: what svm learns.")
-]
-_WEIGHTS = Annotated[
-    list[str] | None, typer.Option("--weights", help="DESCRIPTOR=FILE: weights of a network, as in resnet50=resnet50.pth.")
-]
-_NO_CACHE = Annotated[bool, typer.Option("--no-cache", help="Compute everything anew and keep nothing.")]
-# What one run reports of photos it could not read; the rest is a number.
-_SHOWN_FAULTS = 20
 
 
 @app.command()
 def embed(
     *,
-    manifest: _MANIFEST,
+    manifest: ManifestOption,
     method: Annotated[str, typer.Option("--method", help="SEGMENTER+DESCRIPTOR[+REDUCTION][:DISTANCE], or default.")] = "default",
     output: Annotated[Path, typer.Option("--output", "-o", help=".npy that gets the vectors.", dir_okay=False)],
-    fit: _FIT = None,
-    attributes: _ATTRIBUTES = None,
-    weights: _WEIGHTS = None,
-    no_cache: _NO_CACHE = False,
+    fit: FitOption = None,
+    attributes: AttributesOption = None,
+    weights: WeightsOption = None,
+    no_cache: NoCacheOption = False,
 ) -> None:
     """Vectors of a manifest's photos: float32, one row a line, in order; NaN where a photo cannot be read (reported on stderr)."""
     from worker.lab.embed import embed_manifest, save_vectors  # noqa: PLC0415
@@ -57,22 +50,22 @@ def embed(
     from worker.lab.method import parse_method  # noqa: PLC0415
 
     parsed, named = read_manifest(manifest), parse_method(method)
-    options = _fit_options(fit, attributes)
-    with _bench(weights, no_cache=no_cache) as (workbench, bench):
+    options = fit_options(fit, attributes)
+    with open_lab(weights, no_cache=no_cache) as (workbench, bench):
         loaded = workbench.load(named)
-        _say_random(loaded.method.text, loaded.descriptor.card.weights)
+        say_random(loaded.method.text, loaded.descriptor.card.weights)
         with progress_bar() as starter:
             embedded = embed_manifest(parsed, loaded, bench, options, starter)
     save_vectors(embedded.vectors, output)
-    _report_unread(embedded)
-    unread = _unread_count(embedded)
+    report_unread(embedded)
+    unread = unread_count(embedded)
     typer.echo(f"{output}: {len(embedded.vectors)} x {embedded.dimension} float32, {unread} not readable ({loaded.method.text})")
 
 
 @app.command()
 def evaluate(
     *,
-    manifest: _MANIFEST,
+    manifest: ManifestOption,
     method: Annotated[list[str] | None, typer.Option("--method", help="As of embed; several times. None: default.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="File that gets every figure.", dir_okay=False)] = None,
     html_file: Annotated[Path | None, typer.Option("--html", help="File that gets the report.", dir_okay=False)] = None,
@@ -81,10 +74,10 @@ def evaluate(
         typer.Option("--threshold", help="METHOD=SIMILARITY from which it is a duplicate; without: the calibrated one, if any."),
     ] = None,
     pictures: Annotated[int, typer.Option(min=0, help="Hits and misses shown of each method and kind.")] = 5,
-    fit: _FIT = None,
-    attributes: _ATTRIBUTES = None,
-    weights: _WEIGHTS = None,
-    no_cache: _NO_CACHE = False,
+    fit: FitOption = None,
+    attributes: AttributesOption = None,
+    weights: WeightsOption = None,
+    no_cache: NoCacheOption = False,
 ) -> None:
     """Search every query in the catalogue by each method; what is found, what it costs, and what it looks like."""
     from worker.lab.comparing import compare  # noqa: PLC0415
@@ -95,13 +88,13 @@ def evaluate(
 
     parsed, named = read_manifest(manifest), parse_methods(method or ["default"])
     thresholds = _thresholds(threshold or (), [item.text for item in named])
-    options = _fit_options(fit, attributes)
-    with _bench(weights, no_cache=no_cache) as (workbench, bench):
+    options = fit_options(fit, attributes)
+    with open_lab(weights, no_cache=no_cache) as (workbench, bench):
         with progress_bar() as starter:
             evaluated = compare(parsed, named, workbench, bench, options, thresholds, starter)
         for item in evaluated:
-            _say_random(item.result.method, item.result.weights)
-        _report_unread(evaluated[0].embedded)
+            say_random(item.result.method, item.result.weights)
+        report_unread(evaluated[0].embedded)
         results = [item.result for item in evaluated]
         if json_file is not None:
             write_json(results, manifest, json_file)
@@ -186,45 +179,6 @@ def methods() -> None:
     Console().print(table)
 
 
-@contextmanager
-def _bench(weights: Sequence[str] | None, *, no_cache: bool) -> Iterator[tuple[Workbench, PhotoBench]]:
-    from worker.lab.cache import LabCache, cache_folder  # noqa: PLC0415
-    from worker.lab.embedding import open_bench  # noqa: PLC0415
-    from worker.lab.models import Workbench  # noqa: PLC0415
-    from worker.settings import load_settings  # noqa: PLC0415
-
-    settings = load_settings()
-    workbench = Workbench(settings, _weight_files(weights or ()))
-    with open_bench(settings, LabCache(None if no_cache else cache_folder())) as bench:
-        yield workbench, bench
-
-
-def _fit_options(fit: Path | None, attributes: Path | None) -> FitOptions:
-    from worker.lab.embed import FitOptions  # noqa: PLC0415
-    from worker.lab.manifest import read_manifest  # noqa: PLC0415
-    from worker.lab.reduction import read_attributes  # noqa: PLC0415
-
-    return FitOptions(
-        manifest=read_manifest(fit) if fit is not None else None,
-        attributes=read_attributes(attributes) if attributes is not None else {},
-    )
-
-
-def _weight_files(texts: Sequence[str]) -> dict[str, Path]:
-    from worker.lab.descriptors.backbones import BACKBONES  # noqa: PLC0415
-
-    names = [row.name for row in BACKBONES]
-    files = {}
-    for text in texts:
-        name, sign, path = text.partition("=")
-        if sign and name not in names:
-            raise typer.BadParameter(f"{name!r} is no network; there are {', '.join(names)}", param_hint="--weights")
-        if not sign or not Path(path).is_file():
-            raise typer.BadParameter(f"{text!r} is not DESCRIPTOR=FILE with a file that is there", param_hint="--weights")
-        files[name] = Path(path)
-    return files
-
-
 def _thresholds(texts: Sequence[str], named: Sequence[str]) -> dict[str, float]:
     chosen = {}
     for text in texts:
@@ -236,36 +190,6 @@ def _thresholds(texts: Sequence[str], named: Sequence[str]) -> dict[str, float]:
         if not sign or name not in named:
             raise typer.BadParameter(f"{name!r} is none of the methods: {', '.join(named)}", param_hint="--threshold")
     return chosen
-
-
-def _say_random(text: str, weights: str) -> None:
-    if weights.startswith("random"):
-        typer.echo(f"{text}: RANDOM WEIGHTS ({weights}); its figures say nothing about the trained network", err=True)
-
-
-def _unread_count(embedded: EmbeddedManifest) -> int:
-    from worker.lab.embed import unread_lines  # noqa: PLC0415
-
-    return len(unread_lines(embedded))
-
-
-def _report_unread(embedded: EmbeddedManifest) -> None:
-    from worker.lab.embed import unread_lines  # noqa: PLC0415
-
-    rows = unread_lines(embedded)
-    for number, path, why in rows[:_SHOWN_FAULTS]:
-        typer.echo(f"row {number} ({path}): {why}", err=True)
-    if len(rows) > _SHOWN_FAULTS:
-        typer.echo(f"and {len(rows) - _SHOWN_FAULTS} more that cannot be read", err=True)
-
-
-@contextmanager
-def progress_bar() -> Iterator[Starter]:
-    """Progress on stderr: a bar on a terminal, a line now and then elsewhere."""
-    from worker.lab.showing import show_progress  # noqa: PLC0415
-
-    with show_progress(sys.stderr) as starter:
-        yield starter
 
 
 mount(app)
