@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from worker.calibration import Calibration
 from worker.catalogue.live import ensure_live_catalogue, open_catalogue_admin
 from worker.catalogue.protocol import Catalogue
 from worker.embedding import PhotoEmbedder
@@ -25,7 +26,6 @@ from worker.flow import Arrival
 from worker.imaging.decode import make_decoder
 from worker.imaging.storage import S3Photos
 from worker.imaging.store import PhotoStore
-from worker.matching.calibration import Calibration
 from worker.matching.queries import SearchPlan
 from worker.matching.settle import Settler
 from worker.matching.tools import SettleTools
@@ -85,7 +85,7 @@ def calibration_of(models: LoadedModels, settings: MatchingSettings) -> Calibrat
             segmenter=models.segmenter_id,
             embedder=models.embedder_id,
         )
-    return Calibration.from_mapping(models.calibration.model_dump(mode="json")).overridden(settings)
+    return models.calibration.overridden(settings)
 
 
 @contextmanager

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.matching.memory import MemoryCatalogue
+from worker.calibration import Calibration, LogisticCurve
 from worker.catalogue.protocol import Catalogue, Hit, Point, PointState
 from worker.events import Attributes, derived_id
-from worker.matching.calibration import Calibration, LogisticCurve
 from worker.matching.decision import Decision
 from worker.matching.queries import SearchPlan
 from worker.matching.requests import SettleOutcome, SettleRequest
@@ -25,9 +25,7 @@ from worker.settings import MatchingSettings
 DIMENSION = 64
 FINGERPRINT = "0123456789ab"
 WHEN = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-CALIBRATION = Calibration(
-    duplicate_threshold=0.85, review_threshold=0.7, curve=LogisticCurve(slope=20.0, intercept=-15.0), source="made up"
-)
+CALIBRATION = Calibration(duplicate_threshold=0.85, review_threshold=0.7, curve=LogisticCurve(slope=20.0, intercept=-15.0))
 PLAN = SearchPlan(point_limit=40)
 
 

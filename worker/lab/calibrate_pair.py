@@ -19,9 +19,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from tqdm import tqdm
 
+from worker.calibration import Curve, LogisticCurve, PointsCurve
 from worker.lab.pair_photos import GROUNDS, Embedded, Sample, embed_samples, shop_samples, style, unseen_samples
 from worker.settings import load_settings
-from worker.vision.calibration import Calibration, Curve
+from worker.vision.calibration import PairCalibration
 from worker.vision.load import load_models
 from worker.vision.registry import PAIRS, package_dir
 from worker.vision.types import FloatArray
@@ -99,12 +100,10 @@ def fit(x: FloatArray, y: FloatArray, weight: FloatArray, kind: str) -> Curve:
     """A curve through labelled pairs: `logistic`, or `points` (isotonic regression)."""
     if kind == "logistic":
         model = LogisticRegression(C=1e6).fit(x[:, None], y, sample_weight=weight)
-        return Curve(kind="logistic", slope=round(float(model.coef_[0, 0]), 4), intercept=round(float(model.intercept_[0]), 4))
+        return LogisticCurve(slope=round(float(model.coef_[0, 0]), 4), intercept=round(float(model.intercept_[0]), 4))
     isotonic = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(x, y, sample_weight=weight)
     grid = np.round(np.linspace(float(x.min()), float(x.max()), ISOTONIC_POINTS), 4)
-    return Curve(
-        kind="points", points=tuple((float(at), round(float(p), 4)) for at, p in zip(grid, isotonic.predict(grid), strict=True))
-    )
+    return PointsCurve(points=tuple((float(at), round(float(p), 4)) for at, p in zip(grid, isotonic.predict(grid), strict=True)))
 
 
 def fit_best(x: FloatArray, y: FloatArray, weight: FloatArray, groups: np.ndarray[Any, np.dtype[np.int64]]) -> Curve:
@@ -115,13 +114,13 @@ def fit_best(x: FloatArray, y: FloatArray, weight: FloatArray, groups: np.ndarra
         for half in (0, 1):
             train, test = groups % 2 != half, groups % 2 == half
             curve = fit(x[train], y[train], weight[train], kind)
-            probability = np.clip([curve.probability(float(s)) for s in x[test]], 1e-3, 1 - 1e-3)
+            probability = np.clip([curve.at(float(s)) for s in x[test]], 1e-3, 1 - 1e-3)
             total += float(log_loss(y[test], probability, sample_weight=weight[test]))
         losses[kind] = total
     return fit(x, y, weight, min(losses, key=losses.__getitem__))
 
 
-def calibrate(embedded: Embedded, segmenter: str, embedder: str, data: str) -> Calibration:
+def calibrate(embedded: Embedded, segmenter: str, embedder: str, data: str) -> PairCalibration:
     """Thresholds, curve and the rates they give on these photos."""
     catalogue, kinds = embedded.select("catalogue"), sorted({sample.kind for sample in embedded.samples} - {"catalogue"})
     found = {kind: search(embedded.select(kind), catalogue) for kind in kinds}
@@ -144,7 +143,7 @@ def calibrate(embedded: Embedded, segmenter: str, embedder: str, data: str) -> C
         top = best(phone.similarity, without=without)
         rates[f"{name}: duplicate"] = float((top >= duplicate).mean())
         rates[f"{name}: review or duplicate"] = float((top >= review).mean())
-    return Calibration(
+    return PairCalibration(
         segmenter=segmenter,
         embedder=embedder,
         measured=datetime.now(UTC).date(),
@@ -205,7 +204,7 @@ def main(arguments: list[str] | None = None) -> None:
     pair = calibrate(embedded, segmenter, embedder, data)
     options.output.mkdir(parents=True, exist_ok=True)
     path = options.output / f"{segmenter}+{embedder}.json"
-    path.write_text(pair.model_dump_json(indent=2, exclude_none=True, exclude_defaults=True) + "\n", encoding="utf-8")
+    path.write_text(pair.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
     print(f"{path}\n{pair.model_dump_json(indent=2, exclude_none=True)}")  # noqa: T201
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from worker.calibration import Calibration
 from worker.catalogue.protocol import Catalogue, Point, PointState
 from worker.errors import CatalogueUnavailable, EventRefused, Reason, TwinInFlight
-from worker.matching.calibration import Calibration
 from worker.matching.decide import decide, decide_overdue
 from worker.matching.decision import Candidate, Decision
 from worker.matching.fuse import fuse

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from worker.calibration import Calibration
 from worker.events import MAX_CANDIDATES, DecisionKind
-from worker.matching.calibration import Calibration
 from worker.matching.decision import Candidate, Decision
 
 # A candidate that is listed is a twin in flight: an arrival that looks the same and is not decided yet.

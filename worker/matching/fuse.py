@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from worker.calibration import Calibration
 from worker.catalogue.protocol import Hit, PointState
-from worker.matching.calibration import Calibration
 from worker.matching.decision import Candidate
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from worker.calibration import Calibration
 from worker.catalogue.protocol import Catalogue
 from worker.matching.batch import Batch
-from worker.matching.calibration import Calibration
 from worker.matching.patience import Patience
 from worker.matching.queries import SearchPlan
 from worker.matching.requests import SettleOutcome, SettleRequest

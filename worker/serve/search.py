@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import UUID
 
+from worker.calibration import Calibration
 from worker.catalogue.protocol import Catalogue, Hit
 from worker.embedding import CutOut, PhotoEmbedder
 from worker.errors import IntakeError
 from worker.events import Attributes, ModelFingerprint, PhotoLocation
 from worker.imaging.decode import encode_jpeg
 from worker.imaging.types import Photo, Pixels
-from worker.matching.calibration import Calibration
 from worker.matching.decide import decide
 from worker.matching.decision import Candidate, Decision
 from worker.matching.fuse import fuse, margins

@@ -4,18 +4,18 @@
 them.
 """
 
-from worker.vision.calibration import Calibration
+from worker.vision.calibration import PairCalibration
 from worker.vision.crop import NOT_FOUND_FLAG, make_crop
 from worker.vision.load import LoadedModels, load_models, model_fingerprint
 from worker.vision.types import Crop, Embedder, Mask, Segmenter
 
 __all__ = [
     "NOT_FOUND_FLAG",
-    "Calibration",
     "Crop",
     "Embedder",
     "LoadedModels",
     "Mask",
+    "PairCalibration",
     "Segmenter",
     "load_models",
     "make_crop",

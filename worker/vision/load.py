@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from worker.errors import ConfigurationError
 from worker.settings.vision import VisionSettings
 from worker.vision import crop
-from worker.vision.calibration import Calibration
+from worker.vision.calibration import PairCalibration
 from worker.vision.embedders import OnnxEmbedder
 from worker.vision.registry import Registry
 from worker.vision.rows import ModelRow
@@ -39,7 +39,7 @@ class LoadedModels:
     embedder: Embedder
     crop_side: int
     fingerprint: str
-    calibration: Calibration
+    calibration: PairCalibration
     providers: tuple[str, ...]
 
     @property

@@ -8,12 +8,12 @@ from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from worker.errors import ModelError
 from worker.settings.vision import VisionSettings
-from worker.vision.calibration import Calibration, uncalibrated
-from worker.vision.rows import ModelRow, RowPart, Task
+from worker.vision.calibration import PairCalibration, uncalibrated
+from worker.vision.rows import ModelRow, Task
 from worker.vision.store import xdg
 
 ROWS = "rows"  # folder of model rows, one TOML or JSON file each
@@ -21,7 +21,7 @@ PAIRS = "pairs"  # folder of calibrations, one file for each pair of segmenter a
 SUFFIXES = (".toml", ".json")
 DEFAULT = "default"
 
-PartT = TypeVar("PartT", bound=RowPart)
+PartT = TypeVar("PartT", bound=BaseModel)
 
 
 def registry_dir(settings: VisionSettings) -> Path:
@@ -65,7 +65,7 @@ class Registry:
         self.user_dir = registry_dir(settings)
         self._rows: dict[str, ModelRow] = {}
         self._own: set[str] = set()
-        self._pairs: dict[tuple[str, str], Calibration] = {}
+        self._pairs: dict[tuple[str, str], PairCalibration] = {}
         for folder in (package_dir(), self.user_dir):
             self._read(folder, own=folder == self.user_dir)
 
@@ -78,7 +78,7 @@ class Registry:
             if own:
                 self._own.add(row.id)
         for path in part_files(folder / PAIRS):
-            pair = load_part(path, Calibration)
+            pair = load_part(path, PairCalibration)
             self._pairs[pair.segmenter, pair.embedder] = pair  # the user's measurement wins over the package's
 
     @property
@@ -112,6 +112,6 @@ class Registry:
             raise ModelError(f"{model_id!r} is in no registry; there are: {', '.join(self._rows)}")
         return row
 
-    def calibration(self, segmenter: str, embedder: str) -> Calibration:
+    def calibration(self, segmenter: str, embedder: str) -> PairCalibration:
         """What was measured of this pair; a cautious guess (`calibrated` is False) where nothing was."""
         return self._pairs.get((segmenter, embedder)) or uncalibrated(segmenter, embedder)

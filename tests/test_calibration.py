@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from worker.errors import ConfigurationError, ModelError
-from worker.matching.calibration import Calibration
+from worker.calibration import Calibration
+from worker.errors import ConfigurationError
 from worker.settings import MatchingSettings
 
 LOGISTIC: dict[str, Any] = {
@@ -31,7 +32,7 @@ CURVES = st.one_of(
         st.floats(1e-6, 1e6),
         st.floats(-1e6, 1e6),
     ),
-    st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 1)), min_size=1, max_size=20, unique_by=lambda pair: pair[0]).map(
+    st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 1)), min_size=2, max_size=20, unique_by=lambda pair: pair[0]).map(
         lambda pairs: {
             "kind": "points",
             "points": list(zip(sorted(p[0] for p in pairs), sorted(p[1] for p in pairs), strict=True)),
@@ -41,14 +42,14 @@ CURVES = st.one_of(
 
 
 def test_a_logistic_curve_is_a_half_where_its_exponent_is_zero() -> None:
-    calibration = Calibration.from_mapping(LOGISTIC)
+    calibration = Calibration.model_validate(LOGISTIC)
 
     assert calibration.probability(0.8) == pytest.approx(0.5)
     assert calibration.probability(0.9) == pytest.approx(1 / (1 + math.exp(-1)))
 
 
 def test_a_curve_of_points_is_straight_between_them_and_flat_outside() -> None:
-    calibration = Calibration.from_mapping(POINTS)
+    calibration = Calibration.model_validate(POINTS)
 
     assert calibration.probability(0.6) == pytest.approx(0.1)
     assert calibration.probability(0.7) == pytest.approx(0.2)
@@ -57,24 +58,11 @@ def test_a_curve_of_points_is_straight_between_them_and_flat_outside() -> None:
     assert calibration.probability(1.0) == 1 - calibration.floor
 
 
-def test_the_numbers_of_a_model_row_are_read_beside_what_is_for_people() -> None:
-    row = {
-        **LOGISTIC,
-        "segmenter": "u2netp",
-        "embedder": "lite0",
-        "measured": "2026-11-21",
-        "counts": {"same": 278},
-        "curve": {**LOGISTIC["curve"], "points": ()},
-    }
-
-    assert Calibration.from_mapping(row) == Calibration.from_mapping(LOGISTIC)
-
-
 @pytest.mark.parametrize("mapping", [LOGISTIC, POINTS])
-def test_a_mapping_survives_writing_and_reading(mapping: dict[str, Any]) -> None:
-    calibration = Calibration.from_mapping(mapping)
+def test_a_calibration_survives_writing_and_reading(mapping: dict[str, Any]) -> None:
+    calibration = Calibration.model_validate(mapping)
 
-    assert Calibration.from_mapping(calibration.to_mapping()) == calibration
+    assert Calibration.model_validate_json(calibration.model_dump_json(exclude_none=True)) == calibration
 
 
 @pytest.mark.parametrize(
@@ -86,31 +74,33 @@ def test_a_mapping_survives_writing_and_reading(mapping: dict[str, Any]) -> None
         ({"curve": {"kind": "logistic", "slope": -1.0, "intercept": 0.0}}, "slope"),
         ({"curve": {"kind": "logistic", "slope": 1.0}}, "intercept"),
         ({"curve": {"kind": "points", "points": []}}, "points"),
+        ({"curve": {"kind": "points", "points": [[0.5, 0.4]]}}, "points"),
         ({"curve": {"kind": "points", "points": [[0.5, 0.5], [0.6, 0.4]]}}, "never fall"),
         ({"curve": {"kind": "points", "points": [[0.5, 0.4], [0.5, 0.5]]}}, "must rise"),
-        ({"curve": {"kind": "points", "points": [[0.5, 1.4]]}}, "points"),
+        ({"curve": {"kind": "points", "points": [[0.5, 0.4], [0.6, 1.4]]}}, "points"),
         ({"curve": {"kind": "spline"}}, "curve"),
         ({"curve": None}, "curve"),
+        ({"review_treshold": 0.5}, "review_treshold"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused_with_what_is_wrong(change: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ModelError, match=complaint):
-        Calibration.from_mapping({**LOGISTIC, **change})
+    with pytest.raises(ValidationError, match=complaint):
+        Calibration.model_validate({**LOGISTIC, **change})
 
 
 def test_a_missing_threshold_is_refused() -> None:
-    with pytest.raises(ModelError, match="review_threshold"):
-        Calibration.from_mapping({name: value for name, value in LOGISTIC.items() if name != "review_threshold"})
+    with pytest.raises(ValidationError, match="review_threshold"):
+        Calibration.model_validate({name: value for name, value in LOGISTIC.items() if name != "review_threshold"})
 
 
 def test_what_is_not_a_number_has_no_probability() -> None:
     with pytest.raises(ValueError, match="not a number"):
-        Calibration.from_mapping(LOGISTIC).probability(float("nan"))
+        Calibration.model_validate(LOGISTIC).probability(float("nan"))
 
 
 @given(CURVES, SIMILARITIES, SIMILARITIES)
 def test_probability_never_falls_and_is_never_certain(curve: dict[str, Any], one: float, other: float) -> None:
-    calibration = Calibration.from_mapping({**LOGISTIC, "curve": curve})
+    calibration = Calibration.model_validate({**LOGISTIC, "curve": curve})
 
     low, high = (calibration.probability(similarity) for similarity in sorted((one, other)))
 
@@ -118,7 +108,7 @@ def test_probability_never_falls_and_is_never_certain(curve: dict[str, Any], one
 
 
 def test_settings_override_the_measured_thresholds() -> None:
-    calibration = Calibration.from_mapping(LOGISTIC)
+    calibration = Calibration.model_validate(LOGISTIC)
 
     both = calibration.overridden(MatchingSettings(duplicate_threshold=0.7, review_threshold=0.6))
     one = calibration.overridden(MatchingSettings(review_threshold=0.85))
@@ -132,4 +122,4 @@ def test_settings_override_the_measured_thresholds() -> None:
 
 def test_an_override_that_contradicts_the_measured_threshold_names_both_settings() -> None:
     with pytest.raises(ConfigurationError, match="INTAKE_MATCHING__REVIEW_THRESHOLD"):
-        Calibration.from_mapping(LOGISTIC).overridden(MatchingSettings(review_threshold=0.95))
+        Calibration.model_validate(LOGISTIC).overridden(MatchingSettings(review_threshold=0.95))

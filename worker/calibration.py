@@ -1,27 +1,22 @@
 """What a similarity means: thresholds of the decision, and the probability behind a number.
 
-Measured for one pair of models on photos kept aside, and stored with the pair as a plain mapping::
-
-    {"duplicate_threshold": 0.86, "review_threshold": 0.74, "curve": {"kind": "logistic", "slope": 31.0, "intercept": -24.5}}
-    {"duplicate_threshold": 0.86, "review_threshold": 0.74, "curve": {"kind": "points", "points": [[0.5, 0.02], [0.8, 0.97]]}}
-
-Other keys (models, counts, rates) are for people and are ignored. A curve is one of two kinds: logistic (Platt 1999, "Probabilistic outputs for support vector machines", section 2) where few pairs
-were labelled, or isotonic (Zadrozny and Elkan 2002, "Transforming classifier scores into accurate multiclass probability
-estimates", section 3) where many were.
+Measured for one pair of models on photos kept aside (`intake lab calibrate`), stored beside the models, read by the worker. The one
+description of it, for every room. A curve is one of two kinds: logistic (Platt 1999, "Probabilistic outputs for support vector
+machines", section 2) where few pairs were labelled, or isotonic (Zadrozny and Elkan 2002, "Transforming classifier scores into accurate
+multiclass probability estimates", section 3) where many were.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping
 from itertools import pairwise
 from operator import itemgetter
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from worker.errors import ConfigurationError, ModelError
+from worker.errors import ConfigurationError
 from worker.settings import MatchingSettings
 
 # No finite set of labelled pairs shows that a probability is 0 or 1; a thousand pairs would not tell 0.999 from 1.
@@ -35,7 +30,7 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class LogisticCurve(_Frozen):
@@ -51,11 +46,11 @@ class LogisticCurve(_Frozen):
         return 1.0 / (1.0 + math.exp(max(-_LARGEST_EXPONENT, min(_LARGEST_EXPONENT, exponent))))
 
 
-class IsotonicCurve(_Frozen):
+class PointsCurve(_Frozen):
     """Straight lines between (similarity, probability) points, as an isotonic regression gives them; flat beyond the ends."""
 
     kind: Literal["points"] = "points"
-    points: tuple[tuple[Similarity, Probability], ...] = Field(min_length=1)
+    points: tuple[tuple[Similarity, Probability], ...] = Field(min_length=2)
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
@@ -75,6 +70,9 @@ class IsotonicCurve(_Frozen):
         return min(y1, y0 + (y1 - y0) * ((similarity - x0) / (x1 - x0)))
 
 
+Curve = Annotated[LogisticCurve | PointsCurve, Field(discriminator="kind")]
+
+
 class Calibration(_Frozen):
     """Thresholds and curve of one pair of models.
 
@@ -83,14 +81,12 @@ class Calibration(_Frozen):
         review_threshold: similarity from which a person should look; also what makes two arrivals peers in the race protocol.
         curve: similarity to probability.
         floor: probabilities are clamped to ``floor .. 1 - floor``.
-        source: what it was measured on, for people.
     """
 
-    duplicate_threshold: Similarity
-    review_threshold: Similarity
-    curve: Annotated[LogisticCurve | IsotonicCurve, Field(discriminator="kind")]
+    duplicate_threshold: Similarity = Field(description="Similarity from which an arrival is a duplicate.")
+    review_threshold: Similarity = Field(description="Similarity from which a person should look.")
+    curve: Curve
     floor: float = Field(default=DEFAULT_FLOOR, ge=0.0, lt=0.5)
-    source: str = ""
 
     @model_validator(mode="after")
     def _review_is_below_duplicate(self) -> Self:
@@ -98,24 +94,7 @@ class Calibration(_Frozen):
             raise ValueError("review_threshold must not be above duplicate_threshold")
         return self
 
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, object]) -> Calibration:
-        """Read what a model row holds.
-
-        Raises:
-            ModelError: a number is missing, out of range, or the curve falls.
-        """
-        try:
-            return cls.model_validate(dict(mapping))
-        except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'calibration'}: {e['msg']}" for e in error.errors())
-            raise ModelError(f"the calibration stored with the models is wrong ({problems}): measure it again") from error
-
-    def to_mapping(self) -> dict[str, object]:
-        """The plain mapping `from_mapping` reads."""
-        return self.model_dump(mode="json")
-
-    def overridden(self, settings: MatchingSettings) -> Calibration:
+    def overridden(self, settings: MatchingSettings) -> Self:
         """This calibration with the thresholds that `settings` set.
 
         Raises:
