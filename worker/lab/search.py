@@ -105,7 +105,7 @@ def search(manifest: Manifest, vectors: FloatArray, distance: Distance) -> Found
     for column, row in enumerate(catalogue):
         photos.setdefault(manifest.location(manifest.lines[row]), []).append(column)
 
-    compare = _comparer(vectors[catalogue], distance)
+    compare = comparer(vectors[catalogue], distance)
     similarity = np.empty((len(queries), len(articles)), np.float32)
     precision = np.full(len(queries), np.nan)
     relevant, candidates = np.zeros(len(queries), np.int64), np.zeros(len(queries), np.int64)
@@ -137,7 +137,7 @@ def average_precision(relevant: FloatArray, others: FloatArray) -> float:
     return float(np.where(np.isneginf(ours), 0.0, place / (place + ahead)).mean())
 
 
-def _comparer(catalogue: FloatArray, distance: Distance) -> Callable[[FloatArray], npt.NDArray[Any]]:
+def comparer(catalogue: FloatArray, distance: Distance) -> Callable[[FloatArray], npt.NDArray[Any]]:
     """Queries (n, d) to (n, photos) float32 similarities."""
     # In double precision: the same numbers however a matrix product is split over cores.
     known = catalogue.astype(np.float64)
