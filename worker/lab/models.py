@@ -98,17 +98,24 @@ class Workbench:
             self._segmenters[row.id] = load_segmenter(row, store, vision)
         pair = registry.calibration(row.id, embedder.id) if embedder is not None and method.reduction is None else None
         distance = method.distance or descriptor.card.distance
-        segmenter_key = _key(self._common(), _row_part(row))
+        segmenter_key = self._segmenter_part(row)
         return LoadedMethod(
             method=method,
             segmenter=self._segmenters[row.id],
             descriptor=descriptor,
             distance=distance,
-            segmenter_key=f"{row.id}-{segmenter_key}",
+            segmenter_key=self.segmenter_key(row),
             vector_key=f"{row.id}+{descriptor.card.name}-" + _key(segmenter_key, _CROP, _descriptor_part(descriptor.card)),
             segmenter_bytes=row.size or 0,
             threshold=pair.duplicate_threshold if pair is not None and pair.calibrated and distance == "cosine" else None,
         )
+
+    def segmenter_key(self, row: ModelRow) -> str:
+        """What the cache keeps a segmenter's masks under: changes when the masks do."""
+        return f"{row.id}-{self._segmenter_part(row)}"
+
+    def _segmenter_part(self, row: ModelRow) -> str:
+        return _key(self._common(), _row_part(row))
 
     def _common(self) -> list[object]:
         """What changes pixels or masks whatever the method."""
