@@ -164,7 +164,7 @@ class CatalogueBehaviour:
 
         assert sorted(names(hits)) == ["article-arrival-2", "shirt"]
 
-    def test_attributes_narrow_a_search_to_points_that_have_all_of_them(self, catalogue: Catalogue) -> None:
+    def test_attributes_narrow_a_search_to_points_that_have_no_other_value(self, catalogue: Catalogue) -> None:
         catalogue.upsert(
             [
                 article("red", 1, attributes=Attributes(colour="rot", gender="damen")),
@@ -173,9 +173,39 @@ class CatalogueBehaviour:
             ]
         )
 
-        assert names(catalogue.search([query(2, colour="rot")])[0]) == ["red"]
-        assert sorted(names(catalogue.search([query(1, gender="damen")])[0])) == ["blue", "red"]
-        assert catalogue.search([query(1, colour="rot", gender="herren")])[0] == []
+        assert sorted(names(catalogue.search([query(2, colour="rot")])[0])) == ["none", "red"]
+        assert sorted(names(catalogue.search([query(1, gender="damen")])[0])) == ["blue", "none", "red"]
+        assert names(catalogue.search([query(1, colour="rot", gender="herren")])[0]) == ["none"]
+
+    def test_each_attribute_by_itself_may_be_unknown(self, catalogue: Catalogue) -> None:
+        catalogue.upsert(
+            [
+                article("colour-alone", 1, attributes=Attributes(colour="rot")),
+                article("gender-alone", 2, attributes=Attributes(gender="damen")),
+                article("other-colour", 3, attributes=Attributes(colour="blau")),
+                article("other-gender", 4, attributes=Attributes(colour="rot", gender="herren")),
+                article("brand", 5, attributes=Attributes(brand="rot")),
+            ]
+        )
+
+        [hits] = catalogue.search([query(1, colour="rot", gender="damen")])
+
+        assert sorted(names(hits)) == ["brand", "colour-alone", "gender-alone"]
+
+    def test_of_any_two_arrivals_both_find_the_other_or_none_does(self, catalogue: Catalogue) -> None:
+        known = {
+            f"{colour or 'unknown'}-{gender or 'unknown'}": Attributes(colour=colour, gender=gender)
+            for colour in (None, "rot", "blau")
+            for gender in (None, "damen")
+        }
+        catalogue.upsert([replace(pending(name, 1), attributes=attributes) for name, attributes in known.items()])
+
+        found = catalogue.search([query(1, exclude_arrival=name, **attributes.present()) for name, attributes in known.items()])
+
+        sees = {name: {str(hit.arrival_id) for hit in hits} for name, hits in zip(known, found, strict=True)}
+        assert {(one, other) for one in sees for other in sees[one]} == {(one, other) for other in sees for one in sees[other]}
+        assert sees["unknown-unknown"] == known.keys() - {"unknown-unknown"}
+        assert sees["rot-damen"] == {"rot-unknown", "unknown-damen", "unknown-unknown"}
 
     def test_searches_of_one_batch_keep_their_own_filters(self, catalogue: Catalogue) -> None:
         catalogue.upsert([pending("arrival-1", 1), pending("arrival-2", 1)])

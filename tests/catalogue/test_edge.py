@@ -21,6 +21,7 @@ from tests.infra.needs import require
 from worker.catalogue import ensure_live_catalogue, open_catalogue_admin
 from worker.catalogue.protocol import CatalogueAdmin, PointState, Query
 from worker.errors import CatalogueUnavailable, ConfigurationError
+from worker.events import Attributes
 from worker.settings import CatalogueSettings
 
 ROOT = Path(__file__).parents[2]
@@ -266,6 +267,26 @@ def test_attributes_that_narrow_searches_are_indexed_also_in_an_older_collection
     later.close()
 
     assert set(schema) == {"article_id", "arrival_id", "state", "attributes.gender"}
+
+
+def test_what_is_not_known_is_found_also_through_an_index_and_the_graph(settings: CatalogueSettings) -> None:
+    from worker.catalogue.edge import EdgeCatalogue  # loads the embedded engine, which may not be there
+
+    dimension, count = 1024, 2_600
+    admin = open_catalogue_admin(settings.model_copy(update={"filter_attributes": ("colour",)}))
+    admin.ensure_collection("catalogue-big", dimension)
+    catalogue = admin.open("catalogue-big")
+    assert isinstance(catalogue, EdgeCatalogue)
+    colours = (None, "red", "blue")
+    points = [article(f"a{seed}", seed, attributes=Attributes(colour=colours[seed % 3])) for seed in range(count)]
+    catalogue.upsert([replace(point, vector=vector(seed, dimension)) for seed, point in enumerate(points)])
+    assert catalogue.optimise() is True
+
+    for seed in range(90):
+        [hits] = catalogue.search([Query(vector(seed, dimension), 5, {"colour": "red"})])
+        assert {hit.attributes.colour for hit in hits} <= {None, "red"}
+        assert (hits[0].article_id == f"a{seed}") is (colours[seed % 3] != "blue")
+    admin.close()
 
 
 def test_a_folder_that_cannot_be_made_is_the_worlds_fault(tmp_path: Path) -> None:

@@ -61,6 +61,10 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _condition(item: Json) -> Any:
+    if set(item) & {"must", "must_not", "should"}:
+        return to_filter(item)
+    if "is_empty" in item:
+        return edge.IsEmptyCondition(item["is_empty"]["key"])
     if "has_id" in item:
         return edge.HasIdCondition({UUID(str(point_id)) for point_id in item["has_id"]})
     if "key" in item and item.get("match") is not None:

@@ -43,7 +43,7 @@ class MemoryCatalogue:
         for point in points:
             own = query.exclude_arrival is not None and point.arrival_id == query.exclude_arrival
             present = point.attributes.present()
-            if own or any(present.get(name) != value for name, value in query.attributes.items()) or point.vector is None:
+            if own or any(present.get(name, value) != value for name, value in query.attributes.items()) or point.vector is None:
                 continue
             similarity = max(-1.0, min(1.0, float(vector @ point.vector)))
             hits.append(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from tests.matching.make import CALIBRATION, FINGERPRINT, PLAN, Recorder, points_of
+from tests.matching.make import CALIBRATION, FINGERPRINT, Recorder, points_of
+from tests.matching.make import PLAN as UNFILTERED
 from worker.catalogue.protocol import Catalogue, Point, PointState
 from worker.errors import TwinInFlight
 from worker.events import Attributes
@@ -20,6 +21,8 @@ from worker.settings import MatchingSettings
 
 # Two random directions of so many dimensions have a cosine of 0 with a standard deviation of 1/16: thousands of garments, none alike.
 RACE_DIMENSION = 256
+# Searches are narrowed by what an arrival knows: those that know and those that do not must still see each other.
+PLAN = replace(UNFILTERED, filter_attributes=("category",))
 __all__ = ["FINGERPRINT", "RACE_DIMENSION", "Entry", "live", "photos", "verdict"]
 
 
@@ -28,11 +31,20 @@ Outcomes = Mapping[str, SettleOutcome]
 
 @dataclass(frozen=True)
 class Entry:
-    """One arrival of a race: `photos` photos, the first of which shows the garment as its twins do."""
+    """One arrival of a race: `photos` photos, the first of which shows the garment as its twins do.
+
+    `category` is the garment's, where this arrival knows it; twins never know different ones.
+    """
 
     arrival_id: str
     garment: int
     photos: int = 1
+    category: str | None = None
+
+    @property
+    def attributes(self) -> Attributes:
+        """As its event has them."""
+        return Attributes(category=self.category)
 
 
 def photos(entry: Entry) -> list[npt.NDArray[np.float32]]:
@@ -55,15 +67,16 @@ def live(
     left = list(batch)
     while left:
         vectors = {entry: photos(entry) for entry in left}
-        found = iter(catalogue.search([q for e in left for q in PLAN.queries(e.arrival_id, vectors[e], Attributes())]))
+        found = iter(catalogue.search([q for e in left for q in PLAN.queries(e.arrival_id, vectors[e], e.attributes)]))
         tools.between("searched", ())
         requests = [
             SettleRequest(
                 entry.arrival_id,
                 f"body of {entry.arrival_id}",
-                points_of(entry.arrival_id, vectors[entry]),
+                points_of(entry.arrival_id, vectors[entry], entry.attributes),
                 tuple(tuple(next(found)) for _ in vectors[entry]),
                 Recorder(),
+                attributes=entry.attributes,
             )
             for entry in left
         ]

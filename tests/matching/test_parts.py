@@ -148,19 +148,16 @@ def test_an_arrival_knows_its_own_points(found: list[Point], expected: tuple[Own
 def test_twins_of_a_batch_are_found_by_their_best_pair_and_only_backwards() -> None:
     vectors = [[photo_of(1)], [photo_of(2), noisy_photo_of(1, 3)], [photo_of(3)], [noisy_photo_of(2, 1), photo_of(3)]]
 
-    assert twins_before(vectors, [({}, {})] * 4, 0.7) == (frozenset(), frozenset({0}), frozenset(), frozenset({1, 2}))
+    assert twins_before(vectors, [{}] * 4, 0.7) == (frozenset(), frozenset({0}), frozenset(), frozenset({1, 2}))
 
 
 def test_twins_whose_searches_cannot_see_each_other_are_none() -> None:
     vectors = [[photo_of(1)]] * 3
     dress, skirt, unknown = {"category": "dress"}, {"category": "skirt"}, dict[str, str]()
 
-    # Without a label the search is not narrowed: it sees both.
-    assert twins_before(vectors, [(dress, dress), (skirt, skirt), (unknown, unknown)], 0.7) == (
-        frozenset(),
-        frozenset(),
-        frozenset({0, 1}),
-    )
+    # What is not known narrows nothing, whoever asks.
+    assert twins_before(vectors, [dress, skirt, unknown], 0.7) == (frozenset(), frozenset(), frozenset({0, 1}))
+    assert twins_before(vectors, [unknown, dress, skirt], 0.7) == (frozenset(), frozenset({0}), frozenset({0}))
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=6))
@@ -168,7 +165,7 @@ def test_a_batch_sees_the_twins_its_searches_would_see(garments: list[int]) -> N
     vectors = [[noisy_photo_of(garment, n)] for n, garment in enumerate(garments)]
 
     expected = tuple(frozenset(i for i in range(j) if garments[i] == garments[j]) for j in range(len(garments)))
-    assert twins_before(vectors, [({}, {})] * len(garments), 0.7) == expected
+    assert twins_before(vectors, [{}] * len(garments), 0.7) == expected
 
 
 # Refusing to start or to work on nonsense

@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -36,7 +37,10 @@ HASTY = MatchingSettings(twin_wait_s=0.3, orphan_after_s=1e7, settle_wait_s=0.05
 
 
 def draw(rng: random.Random, race: int) -> list[list[Entry]]:
-    """Two or three workers with a twin each; some with two photos, some with another arrival in the batch, or a twin of their own."""
+    """Two or three workers with a twin each; some with two photos, some with another arrival in the batch, or a twin of their own.
+
+    Half of the arrivals know their garment's category, by which searches are narrowed.
+    """
     sides = rng.choice([2, 2, 3])
     ids = rng.sample(range(100), sides * 2)
     batches = []
@@ -46,7 +50,8 @@ def draw(rng: random.Random, race: int) -> list[list[Entry]]:
             other = race if rng.random() < 0.5 else 1_000_000 + race * 10 + rng.choice([0, side])
             batch.insert(rng.choice([0, 1]), Entry(f"r{race}-{ids[sides + side]:02}", other))
         batches.append(batch)
-    return batches
+    known = random.Random(f"category {race}")
+    return [[replace(each, category=known.choice([None, f"kind-{each.garment}"])) for each in batch] for batch in batches]
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from worker.errors import CatalogueUnavailable, EventRefused, Reason, RetryError
 from worker.events import Attributes, DecisionKind
 from worker.matching.queries import SearchPlan
 from worker.matching.record import Record
-from worker.matching.requests import Alert, Settled, SettleOutcome
+from worker.matching.requests import Alert, Settled, SettleOutcome, SettleRequest
 from worker.matching.tools import SettleTools
 from worker.ops.faults import Fault, Faults
 
@@ -157,6 +157,42 @@ def test_a_filter_keeps_other_categories_from_being_peers() -> None:
     settled(first)
     settled(second)
     assert [candidate.article_id for candidate in alert(third).decision.candidates] == ["article-a"]
+
+
+@pytest.mark.parametrize("knowing", ["first", "second", "both", "neither"])
+@pytest.mark.parametrize("together", [True, False])
+def test_twins_find_each_other_whichever_of_them_knows_the_attribute_that_narrows(knowing: str, *, together: bool) -> None:
+    catalogue = memory()
+    plan = SearchPlan(point_limit=40, filter_attributes=("category",))
+    stage = settler(catalogue, plan=plan)
+    dress = Attributes(category="dress")
+    known = {"a": dress if knowing in ("first", "both") else None, "b": dress if knowing in ("second", "both") else None}
+
+    def arrive(name: str, shot: int) -> SettleRequest:
+        return request(catalogue, name, noisy_photo_of(1, shot), attributes=known[name], plan=plan)
+
+    if together:
+        first, second = stage.settle([arrive("a", 1), arrive("b", 2)])
+    else:
+        [first] = stage.settle([arrive("a", 1)])
+        [second] = stage.settle([arrive("b", 2)])
+
+    settled(first)
+    assert [candidate.article_id for candidate in alert(second).decision.candidates] == ["article-a"]
+
+
+@pytest.mark.parametrize(("mine", "other"), [("dress", None), (None, "dress"), ("dress", "dress"), (None, None)])
+def test_an_arrival_waits_for_a_pending_twin_whichever_of_them_knows_the_attribute(mine: str | None, other: str | None) -> None:
+    catalogue = memory()
+    plan = SearchPlan(point_limit=40, filter_attributes=("category",))
+    pending = points_of("a", [noisy_photo_of(1, 1)], Attributes(category=other))
+    catalogue.upsert([replace(point, record=Record("body of a").to_text()) for point in pending])
+    asked = request(catalogue, "b", noisy_photo_of(1, 2), attributes=Attributes(category=mine), plan=plan)
+
+    [outcome] = settler(catalogue, plan=plan, tools=FakeTime().tools()).settle([asked])
+
+    assert isinstance(outcome, TwinInFlight)
+    assert catalogue.points_of_arrivals(["b"]) == {}
 
 
 # Cost

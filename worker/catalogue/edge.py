@@ -29,7 +29,13 @@ MEGABYTE = 1_000_000
 def to_filter(wanted: Selection) -> edge.Filter:
     """The selection as Edge's filter; an empty one lets every point through."""
     return edge.Filter(
-        must=[_condition(name, values) for name, values in wanted.among.items()],
+        must=[
+            *(_condition(name, values) for name, values in wanted.among.items()),
+            *(
+                edge.Filter(should=[_condition(name, (value,)), edge.IsEmptyCondition(name)])
+                for name, value in wanted.unless_absent.items()
+            ),
+        ],
         must_not=[_condition(name, values) for name, values in wanted.none_of.items()],
     )
 

@@ -60,7 +60,8 @@ class Query:
     Attributes:
         vector: (dimension,) float32, L2-normalised.
         limit: most points to return (not articles: `Catalogue.search` does not group).
-        attributes: only points whose attributes equal these (all of them); empty: no filter.
+        attributes: only points whose attributes equal these or are not known (each of them); empty: no filter. An arrival leaves
+            out what it does not know, so that of any two arrivals either both find the other or none does.
         exclude_arrival: leave out points of this arrival (an arrival never matches itself).
     """
 

@@ -32,8 +32,12 @@ def to_filter(wanted: Selection) -> models.Filter | None:
     """The selection as qdrant-client's filter; None for everything."""
     if wanted.everything:
         return None
+    must: list[models.Condition] = [_condition(name, values) for name, values in wanted.among.items()]
+    for name, value in wanted.unless_absent.items():
+        absent = models.IsEmptyCondition(is_empty=models.PayloadField(key=name))
+        must.append(models.Filter(should=[_condition(name, (value,)), absent]))
     return models.Filter(
-        must=[_condition(name, values) for name, values in wanted.among.items()] or None,
+        must=must or None,
         must_not=[_condition(name, values) for name, values in wanted.none_of.items()] or None,
     )
 

@@ -11,15 +11,19 @@ from worker.catalogue.protocol import PointState, Query
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Points whose fields are one of the values of each entry of `among`, and of none of `none_of`. Empty: all points."""
+    """Points whose fields are one of the values of each entry of `among` and none of those of `none_of`. Empty: all points.
+
+    Fields named by `unless_absent` are equal to its value, or are not there.
+    """
 
     among: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unless_absent: Mapping[str, str] = field(default_factory=dict)
     none_of: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def everything(self) -> bool:
         """True if no point is left out."""
-        return not self.among and not self.none_of
+        return not (self.among or self.unless_absent or self.none_of)
 
 
 PENDING = Selection({payload.STATE: (PointState.PENDING.value,)})
@@ -27,9 +31,9 @@ PENDING = Selection({payload.STATE: (PointState.PENDING.value,)})
 
 def of_query(query: Query) -> Selection:
     """What a search may find."""
-    among = {payload.attribute_field(name): (value,) for name, value in query.attributes.items()}
+    known = {payload.attribute_field(name): value for name, value in query.attributes.items()}
     none_of = {} if query.exclude_arrival is None else {payload.ARRIVAL: (query.exclude_arrival,)}
-    return Selection(among, none_of)
+    return Selection(unless_absent=known, none_of=none_of)
 
 
 def of_arrivals(arrival_ids: Sequence[str]) -> Selection:

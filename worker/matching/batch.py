@@ -84,10 +84,7 @@ class Batch:
 
     def _twins_before(self) -> tuple[frozenset[int], ...]:
         vectors = [[query.vector for query in queries] for queries in self._queries]
-        filters = [
-            (dict(queries[0].attributes), request.attributes.present())
-            for queries, request in zip(self._queries, self._requests, strict=True)
-        ]
+        filters = [queries[0].attributes for queries in self._queries]
         return twins_before(vectors, filters, self._calibration.review_threshold)
 
     def _names(self, who: Sequence[int]) -> tuple[str, ...]:

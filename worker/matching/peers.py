@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -57,14 +57,14 @@ def own_points(found: Sequence[Point], wanted: Sequence[Point], body_hash: str) 
 
 def twins_before(
     vectors: Sequence[Sequence[npt.NDArray[np.float32]]],
-    filters: Sequence[tuple[dict[str, str], dict[str, str]]],
+    filters: Sequence[Mapping[str, str]],
     threshold: float,
 ) -> tuple[frozenset[int], ...]:
     """For each arrival of a batch the earlier ones it is a peer of: best pair of photos, as the searches measure it.
 
     Args:
         vectors: for each arrival its photos' L2-normalised vectors.
-        filters: for each arrival the filter of its searches, and its attributes, which the others' filters look at.
+        filters: for each arrival the filter of its searches: those of its attributes that narrow one.
         threshold: the review threshold.
     """
     twins = []
@@ -73,12 +73,12 @@ def twins_before(
         before = [
             i
             for i in range(j)
-            if (_passes(filters[i], filters[j]) or _passes(filters[j], filters[i]))
-            and float((stacked[i] @ stacked[j].T).max()) >= threshold - BATCH_TOLERANCE
+            if _passes(filters[i], filters[j]) and float((stacked[i] @ stacked[j].T).max()) >= threshold - BATCH_TOLERANCE
         ]
         twins.append(frozenset(before))
     return tuple(twins)
 
 
-def _passes(asking: tuple[dict[str, str], dict[str, str]], asked: tuple[dict[str, str], dict[str, str]]) -> bool:
-    return all(asked[1].get(name) == value for name, value in asking[0].items())
+def _passes(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether their searches may find one another: what both know is equal. Whoever asks, the answer is the same."""
+    return all(other.get(name, value) == value for name, value in one.items())

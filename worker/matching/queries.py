@@ -20,7 +20,7 @@ class SearchPlan:
     Attributes:
         point_limit: points asked for by one photo. A peer that this limit hides is hidden behind as many nearer points: these are
             peers themselves, so that an arrival with a peer never sees nobody.
-        filter_attributes: attributes that narrow a search where the arrival has them.
+        filter_attributes: attributes that narrow a search to points that have the arrival's value or none, where the arrival has one.
     """
 
     point_limit: int
