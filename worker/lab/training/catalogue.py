@@ -29,14 +29,30 @@ KINDS = {
 def build_recipe(config: TrainConfig, source: Path) -> Recipe:
     """The recipe a configuration names; `source` is the file it came from (relative paths are of its folder).
 
+    A kind with a dot is a module of one's own that can be imported and has a `build` (`worker.lab.training.recipe.Builder`).
+
     Raises:
         ConfigurationError: no such kind, its part is not valid, its data are not there, or torch is missing.
     """
-    if config.kind not in KINDS:
-        raise ConfigurationError(f"{source}: recipe.kind is {config.kind!r}; there are {', '.join(KINDS)}")
+    own = "." in config.kind
+    if config.kind not in KINDS and not own:
+        raise ConfigurationError(
+            f"{source}: recipe.kind is {config.kind!r}; there are {', '.join(KINDS)}, or a module with `build`"
+        )
+    name = config.kind if own else f"worker.lab.training.recipes.{KINDS[config.kind]}"
     try:
-        module = import_module(f"worker.lab.training.recipes.{KINDS[config.kind]}")
+        module = import_module(name)
     except ModuleNotFoundError as error:
-        raise ConfigurationError(f"training needs {error.name}: pip install 'intake-worker[lab]'") from error
-    recipe: Recipe = module.build(config.recipe, config.run, source)
+        if own and error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            raise ConfigurationError(f"{source}: recipe.kind names the module {name}, and there is no {error.name}") from error
+        raise missing_part(error) from error
+    from worker.lab.training.randomness import isolated  # noqa: PLC0415  torch
+
+    with isolated(config.run.seed):  # first weights are drawn here
+        recipe: Recipe = module.build(config.recipe, config.run, source)
     return recipe
+
+
+def missing_part(error: ModuleNotFoundError) -> ConfigurationError:
+    """What to say where torch or something else of the lab is not installed."""
+    return ConfigurationError(f"training needs {error.name}, of the extra `lab`: pip install 'intake-worker[lab]'")

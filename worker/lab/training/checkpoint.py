@@ -7,8 +7,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle  # nosec B403  for its error alone: checkpoints are read with weights_only
 import platform
-import random
 import subprocess  # nosec B404
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +16,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from worker.errors import ConfigurationError
@@ -39,10 +38,23 @@ class Progress:
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint beside `path`, then put it in its place."""
+    """Write a checkpoint beside `path`, then put it in its place: at any moment the file there is a whole one.
+
+    Raises:
+        ConfigurationError: it cannot be written.
+    """
     part = path.with_suffix(".part")
-    torch.save(content, part)
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except (OSError, RuntimeError) as error:
+        part.unlink(missing_ok=True)
+        raise ConfigurationError(
+            f"{path} cannot be written: {error}; the checkpoint before is whole: run again to go on"
+        ) from error
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -53,48 +65,42 @@ def load(path: Path) -> dict[str, Any]:
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigurationError(
-            f"{path} is no checkpoint that can be read ({error}); start the run anew in another folder"
+            f"{path} is no checkpoint that can be read ({why}); start the run anew in another folder"
         ) from error
 
 
-def random_state() -> dict[str, Any]:
-    """Of torch and Python (numpy's generators are made of seeds where they are used)."""
-    _, words, gauss = random.getstate()
-    state = {"torch": torch.get_rng_state(), "python": [list(words), gauss]}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state_all()
-    return state
+# What may be changed between two parts of a run: how long and where it runs, not what comes of each step.
+FREE = ("minutes", "save_every_s", "device", "threads", "workers", "precision", "epochs", "early_stop")
 
 
-def set_random_state(state: dict[str, Any]) -> None:
-    """What `random_state` gave."""
-    torch.set_rng_state(state["torch"])
-    words, gauss = state["python"]
-    random.setstate((3, tuple(words), gauss))
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
-
-
-def seed_all(seed: int) -> None:
-    """Seed every generator a library might draw from."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002  libraries draw from it
-    torch.manual_seed(seed)
+def decisive(config: TrainConfig) -> dict[str, Any]:
+    """What decides the result: a run is resumed only with the same."""
+    content = config.model_dump(mode="json")
+    for name in FREE:
+        content["run"].pop(name)
+    return content
 
 
 def config_hash(config: TrainConfig) -> str:
-    """Of what decides the result: a run is resumed only with the same."""
-    content = config.model_dump(mode="json")
-    for name in ("minutes", "save_every_s", "device", "threads", "workers", "precision", "epochs", "early_stop"):
-        content["run"].pop(name)
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    """Of what decides the result."""
+    return hashlib.sha256(json.dumps(decisive(config), sort_keys=True).encode()).hexdigest()
 
 
-def provenance(config: TrainConfig, data: dict[str, Any]) -> dict[str, Any]:
-    """Configuration, data, code and packages, and when and on what kind of machine."""
+def differences(now: Any, before: Any, name: str = "") -> list[str]:
+    """Names of the values that differ, as `--set` takes them, with both."""
+    if isinstance(now, dict) and isinstance(before, dict):
+        keys = [*now, *(key for key in before if key not in now)]
+        return [line for key in keys for line in differences(now.get(key), before.get(key), f"{name}.{key}".lstrip("."))]
+    return [] if now == before else [f"{name}: {json.dumps(now)}, was {json.dumps(before)}"]
+
+
+def provenance(config: TrainConfig, data: dict[str, Any], source: Path | None) -> dict[str, Any]:
+    """Configuration and its file, data, code and packages, and when and on what kind of machine."""
     return {
+        "source": None if source is None else str(source.absolute()),
         "config": config.model_dump(mode="json"),
         "config_sha256": config_hash(config),
         "data": data,

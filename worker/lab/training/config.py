@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from worker.errors import ConfigurationError
@@ -88,13 +88,13 @@ def read_config(path: Path, overrides: Mapping[str, str] | None = None) -> Train
     """
     try:
         text = path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text) if path.suffix in (".yaml", ".yml") else tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        content = _read_yaml(text) if path.suffix in (".yaml", ".yml") else tomllib.loads(text)
+    except (OSError, ValueError) as error:  # wrong UTF-8 and wrong TOML are ValueErrors
         raise ConfigurationError(f"{path} cannot be read as a training configuration: {error}") from error
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path} holds no tables [run] and [recipe]")
     for name, value in (overrides or {}).items():
-        _set(content, name, value)
+        set_value(content, name, value)
     return parse(TrainConfig, content, str(path))
 
 
@@ -111,12 +111,55 @@ def parse(model: type[Model], content: Mapping[str, Any], source: str) -> Model:
         raise ConfigurationError(f"{source} is no valid training configuration:\n{faults}") from error
 
 
-def _set(content: dict[str, Any], name: str, text: str) -> None:
+def _read_yaml(text: str) -> Any:
     try:
-        value: Any = tomllib.loads(f"value = {text}")["value"]
+        import yaml  # noqa: PLC0415  of the lab extra
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            "a YAML configuration needs PyYAML: pip install 'intake-worker[lab]', or write it as TOML"
+        ) from error
+
+    class Loader(yaml.SafeLoader):
+        """YAML 1.2's numbers: `3e-4` is one (YAML 1.1, which PyYAML reads, takes it for text)."""
+
+    Loader.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+    )
+    try:
+        return yaml.load(text, Loader)  # noqa: S506  a SafeLoader  # nosec B506
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+def parse_overrides(texts: Sequence[str]) -> dict[str, str]:
+    """``run.batch=64`` as name and value.
+
+    Raises:
+        ConfigurationError: one is not NAME=VALUE.
+    """
+    overrides = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not all(name.split(".")) or "." not in name:
+            raise ConfigurationError(f"{text!r} is not PART.NAME=VALUE, as in run.batch=64")
+        overrides[name.strip()] = value.strip()
+    return overrides
+
+
+def set_value(content: dict[str, Any], name: str, text: str) -> None:
+    """Set a value by its dotted name; `text` is read as TOML where it is that, else taken as it is.
+
+    Raises:
+        ConfigurationError: something on the way to it is no table.
+    """
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+        value: Any = parsed["value"] if len(parsed) == 1 else text
     except tomllib.TOMLDecodeError:
         value = text
     *parents, last = name.split(".")
     for parent in parents:
         content = content.setdefault(parent, {})
+        if not isinstance(content, dict):
+            raise ConfigurationError(f"{name} cannot be set: {parent} is no table")
     content[last] = value

@@ -5,44 +5,47 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
 from worker.errors import ConfigurationError
-from worker.lab.training.checkpoint import (
-    BEST,
-    LAST,
-    Progress,
-    config_hash,
-    load,
-    provenance,
-    random_state,
-    save,
-    seed_all,
-    set_random_state,
-)
-from worker.lab.training.config import RunConfig, Schedule, TrainConfig
+from worker.lab.training.batches import batch_seeds, batches
+from worker.lab.training.checkpoint import BEST, LAST, Progress, config_hash, decisive, differences, load, provenance, save
+from worker.lab.training.config import TrainConfig
 from worker.lab.training.curves import Curves
-from worker.lab.training.recipe import Batch, Job, Recipe
+from worker.lab.training.optimizing import learning_rate_factor, make_optimizer, pick_device, pick_precision
+from worker.lab.training.randomness import isolated, random_state, seed_all, seed_of, set_random_state
+from worker.lab.training.recipe import Batch, Recipe
 
 PROVENANCE = "provenance.json"
 Teller = Callable[[str, int, int, dict[str, float]], None]
+# Of seeds of what is no batch: far from any number of an epoch's batches.
+_PLAN, _BEGIN, _JUDGE = 2**40, 2**41, 2**42
+
+
+class Ending(StrEnum):
+    """Why a run ended."""
+
+    DONE = "the epochs are done"
+    EARLY = "the score rises no more"
+    TIME = "the time is up"
+    STOPPED = "it was stopped"
 
 
 class Trainer:
     """One run in one folder: `last.pt`, `best.pt`, `curves.csv`, `provenance.json`."""
 
-    def __init__(self, config: TrainConfig, recipe: Recipe, folder: Path, tell: Teller) -> None:
-        """`tell` hears (what, done, total, figures) after every batch and evaluation.
+    def __init__(self, config: TrainConfig, recipe: Recipe, folder: Path, tell: Teller, source: Path | None = None) -> None:
+        """`tell` hears (what, done, total, figures) after every batch and evaluation; `source` is the configuration's file.
 
         Raises:
             ConfigurationError: the folder holds a run of another configuration, or the device is not there.
@@ -52,65 +55,109 @@ class Trainer:
         self._precision = pick_precision(config.run, self.device)
         if config.run.threads:
             torch.set_num_threads(config.run.threads)
+        torch.backends.cudnn.benchmark = self.device.type == "cuda"  # a run's batches have one size
         seed_all(config.run.seed)
         self.model = recipe.model().to(self.device)
         self._optimizer = make_optimizer(recipe.parameters(config.run.optimizer.lr), config.run)
         self._base = [group["lr"] for group in self._optimizer.param_groups]
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=self._precision is torch.float16)
-        self._averaged = copy.deepcopy(self.model).eval() if config.run.average else None
+        self._averaged = _copied(self.model.state_dict()) if config.run.average else None
         self.progress = Progress()
         self._factor = 1.0  # of plateau
+        self._stopping = False
         folder.mkdir(parents=True, exist_ok=True)
         self.curves = Curves(folder)
-        self._resume()
+        self._resume(source)
+        self._began, self._before = time.monotonic(), self.progress.seconds
 
-    def run(self) -> Progress:
-        """Train until the epochs are done, the time is up, or the score stops rising."""
-        limit = self.run_config.minutes * 60
-        began = saved = time.monotonic()
-        before = self.progress.seconds
-        while self.progress.epoch < self.run_config.epochs and not self._stopped_early():
-            jobs = self.recipe.plan(self.progress.epoch)
-            self.recipe.begin(self.progress.epoch)
-            for batch in self._batches(jobs[self.progress.done :]):
-                figures = self._step(batch, len(jobs))
-                self.progress.done += 1
-                self.progress.step += 1
-                self.progress.seconds = before + time.monotonic() - began
-                self.curves.train(self.progress, figures)
-                self._tell(f"epoch {self.progress.epoch + 1}", self.progress.done, len(jobs), figures)
-                if limit and time.monotonic() - began > limit:
-                    self._save()
-                    return self.progress
-                if time.monotonic() - saved > self.run_config.save_every_s:
-                    self._save()
-                    saved = time.monotonic()
-            self.progress.epoch += 1
-            self.progress.done = 0
-            if self.progress.epoch % self.run_config.evaluate_every == 0 or self.progress.epoch == self.run_config.epochs:
-                self._evaluate()
+    def stop(self) -> None:
+        """End after the batch that is under way, with a checkpoint. May be called in a signal handler."""
+        self._stopping = True
+
+    def run(self) -> Ending:
+        """Train until the epochs are done, the time is up, the score rises no more, or `stop` is called.
+
+        Raises:
+            ConfigurationError: the loss is no number any more, or a checkpoint cannot be written.
+        """
+        try:
+            while self.progress.epoch < self.run_config.epochs:
+                if self._stopped_early():
+                    return Ending.EARLY
+                ending = self._epoch()
+                if ending is not None:
+                    return ending
+            return Ending.DONE
+        finally:
+            self.curves.close()
+
+    def _epoch(self) -> Ending | None:
+        """One epoch or what is left of it; None where it came to its end."""
+        epoch, seed = self.progress.epoch, self.run_config.seed
+        # On their own seeds: a resumed run does both a second time.
+        with isolated(seed_of(seed, epoch, _PLAN)):
+            jobs = self.recipe.plan(epoch)
+        if not jobs:
+            raise ConfigurationError(f"epoch {epoch + 1} has no batches: fewer photos than run.batch = {self.run_config.batch}?")
+        with isolated(seed_of(seed, epoch, _BEGIN)):
+            self.recipe.begin(epoch)
+        done, limit, saved = self.progress.done, self.run_config.minutes * 60, time.monotonic()
+        left = jobs[done:]
+        seeds = batch_seeds(seed, epoch, done, len(jobs))
+        prepared = batches(self.recipe, left, seeds, self.run_config.workers, pin=self.device.type == "cuda")
+        for batch in self._while_it_may(prepared):
+            figures = self._step(batch, len(jobs))
+            self.progress.done += 1
+            self.progress.step += 1
+            self._clock()
+            self.curves.train(self.progress, figures)
+            self._tell(f"epoch {epoch + 1}", self.progress.done, len(jobs), figures)
+            if self._stopping:
+                break
+            if limit and time.monotonic() - self._began > limit:
+                self._save()
+                return Ending.TIME
+            if time.monotonic() - saved > self.run_config.save_every_s:
+                self._save()
+                saved = time.monotonic()
+        if self._stopping:
             self._save()
-        return self.progress
+            return Ending.STOPPED
+        self.progress.epoch += 1
+        self.progress.done = 0
+        if self.progress.epoch % self.run_config.evaluate_every == 0 or self.progress.epoch == self.run_config.epochs:
+            self._evaluate()
+        self._save()
+        return None
+
+    def _while_it_may(self, prepared: Iterator[Batch]) -> Iterator[Batch]:
+        while not self._stopping:
+            try:
+                yield next(prepared)
+            except StopIteration:
+                return
+            except RuntimeError:
+                # A signal to the whole group ended the processes that prepare batches, too.
+                if not self._stopping:
+                    raise
 
     def _stopped_early(self) -> bool:
         return 0 < self.run_config.early_stop <= self.progress.stale
 
+    def _clock(self) -> None:
+        self.progress.seconds = self._before + time.monotonic() - self._began
+
     def _step(self, batch: Batch, total: int) -> dict[str, float]:
+        factor = self._factor * learning_rate_factor(
+            self.run_config.schedule, self.progress.step, self.progress.epoch, self.run_config.epochs * total
+        )
         for group, base in zip(self._optimizer.param_groups, self._base, strict=True):
-            group["lr"] = (
-                base
-                * self._factor
-                * learning_rate_factor(
-                    self.run_config.schedule, self.progress.step, self.progress.epoch, self.run_config.epochs * total
-                )
-            )
+            group["lr"] = base * factor
         with torch.autocast(self.device.type, dtype=self._precision, enabled=self._precision is not torch.float32):
             loss, figures = self.recipe.loss(tuple(part.to(self.device, non_blocking=True) for part in batch))
-        if not math.isfinite(float(loss.detach())):
-            raise ConfigurationError(
-                f"the loss is {float(loss.detach())} at step {self.progress.step}: lower run.optimizer.lr, set run.optimizer.clip_norm "
-                "or run.precision = 'fp32'; the last checkpoint is from before"
-            )
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise self._diverged(f"the loss is {value}")
         self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
         if self.run_config.optimizer.clip_norm:
@@ -119,7 +166,13 @@ class Trainer:
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._average()
-        return {"loss": float(loss.detach()), **figures}
+        return {"loss": value, **{name: float(figure) for name, figure in figures.items()}}
+
+    def _diverged(self, what: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"{what} at step {self.progress.step}: lower run.optimizer.lr, set run.optimizer.clip_norm or run.precision = 'fp32', "
+            "and begin in another folder; checkpoints in this one are from before"
+        )
 
     def _average(self) -> None:
         if self._averaged is None:
@@ -127,159 +180,110 @@ class Trainer:
         # A young average would remember the first weights for long.
         decay = min(self.run_config.average, (1 + self.progress.step) / (10 + self.progress.step))
         with torch.no_grad():
-            for mine, now in zip(self._averaged.state_dict().values(), self.model.state_dict().values(), strict=True):
+            for name, now in self.model.state_dict().items():
+                mine = self._averaged[name]
                 if mine.is_floating_point():
                     mine.lerp_(now, 1 - decay)
                 else:
                     mine.copy_(now)
 
     def _evaluate(self) -> None:
-        with _judged(self.model, self._averaged):
-            figures = self.recipe.evaluate()
+        self._check_weights()
+        with isolated(seed_of(self.run_config.seed, self.progress.epoch, _JUDGE)), torch.no_grad(), self._judged():
+            figures = {name: float(value) for name, value in self.recipe.evaluate().items()}
+        self._clock()
         if not figures:
             return
         score = figures[self.recipe.score.name]
         self.curves.held_out(self.progress, figures)
-        better = self.progress.best is None or (
-            score > self.progress.best if self.recipe.score.higher_is_better else score < self.progress.best
+        better = math.isfinite(score) and (
+            self.progress.best is None
+            or (score > self.progress.best if self.recipe.score.higher_is_better else score < self.progress.best)
         )
         self.progress.stale = 0 if better else self.progress.stale + 1
         if better:
             self.progress.best = score
-            save(self.folder / BEST, {"model": self._judged_state(), "progress": _plain(self.progress), "figures": figures})
+            judged = self.model.state_dict() if self._averaged is None else self._averaged
+            save(self.folder / BEST, {"model": judged, "progress": _plain(self.progress), "figures": figures})
         schedule = self.run_config.schedule
         if schedule.name == "plateau" and self.progress.stale and self.progress.stale % schedule.patience == 0:
             self._factor *= schedule.factor
         self._tell("held out", self.progress.epoch, self.run_config.epochs, figures)
 
-    def _judged_state(self) -> dict[str, Tensor]:
-        return (self._averaged or self.model).state_dict()
+    @contextmanager
+    def _judged(self) -> Iterator[None]:
+        """The model with the averaged weights, in eval mode, while it is judged."""
+        self.model.eval()
+        if self._averaged is None:
+            yield
+            return
+        own = _copied(self.model.state_dict())
+        self.model.load_state_dict(self._averaged)
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(own)
+
+    def _check_weights(self) -> None:
+        # A finite loss can have a gradient that is not: the next loss would tell, but a checkpoint may come before it.
+        if not all(bool(torch.isfinite(weight).all()) for weight in self.model.parameters()):
+            raise self._diverged("a weight is no number")
 
     def _save(self) -> None:
+        self._check_weights()
         save(
             self.folder / LAST,
             {
                 "config": config_hash(self.config),
                 "model": self.model.state_dict(),
-                "averaged": None if self._averaged is None else self._averaged.state_dict(),
+                "averaged": self._averaged,
                 "optimizer": self._optimizer.state_dict(),
                 "scaler": self._scaler.state_dict(),
                 "factor": self._factor,
                 "random": random_state(),
                 "progress": _plain(self.progress),
+                "curves": self.curves.state(),
             },
         )
 
-    def _resume(self) -> None:
+    def _resume(self, source: Path | None) -> None:
         path = self.folder / LAST
         if not path.exists():
-            content = provenance(self.config, self.recipe.provenance())
+            content = provenance(self.config, self.recipe.provenance(), source)
             (self.folder / PROVENANCE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            (self.folder / BEST).unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
             self.curves.begin(self.progress)
             return
         content = load(path)
         if content["config"] != config_hash(self.config):
             raise ConfigurationError(
-                f"{self.folder} holds a run of another configuration; give another --output, or delete the folder to start anew"
+                f"{self.folder} holds a run of another configuration ({'; '.join(self._changes()) or 'its provenance is lost'}): give "
+                "another --output, or delete the folder to start anew"
             )
-        self.model.load_state_dict(content["model"])
+        try:
+            self.model.load_state_dict(content["model"])
+            self._optimizer.load_state_dict(content["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            raise ConfigurationError(f"{path} does not fit the network that its configuration builds now: {error}") from error
         if self._averaged is not None:
-            self._averaged.load_state_dict(content["averaged"])
-        self._optimizer.load_state_dict(content["optimizer"])
-        self._scaler.load_state_dict(content["scaler"])
+            self._averaged = {name: value.to(self.device) for name, value in content["averaged"].items()}
+        if content["scaler"] and self._scaler.is_enabled():  # the run may have been in another number type before
+            self._scaler.load_state_dict(content["scaler"])
         self._factor = content["factor"]
         set_random_state(content["random"])
         self.progress = Progress(**content["progress"])
-        self.curves.begin(self.progress)
+        self.curves.begin(self.progress, content["curves"])
 
-    def _batches(self, jobs: Sequence[Job]) -> Iterator[Batch]:
-        if not self.run_config.workers:
-            return map(self.recipe.load, jobs)
-        loader = DataLoader(
-            _Jobs(self.recipe, jobs), batch_size=None, num_workers=self.run_config.workers, pin_memory=self.device.type == "cuda"
-        )
-        return iter(loader)
-
-
-class _Jobs(Dataset[Batch]):
-    def __init__(self, recipe: Recipe, jobs: Sequence[Job]) -> None:
-        self._recipe, self._jobs = recipe, jobs
-
-    def __len__(self) -> int:
-        return len(self._jobs)
-
-    def __getitem__(self, index: int) -> Batch:
-        return self._recipe.load(self._jobs[index])
+    def _changes(self) -> Sequence[str]:
+        try:
+            content = json.loads((self.folder / PROVENANCE).read_text(encoding="utf-8"))
+            return differences(decisive(self.config), decisive(TrainConfig.model_validate(content["config"])))
+        except (OSError, ValueError, KeyError):
+            return ()
 
 
-class _judged:  # noqa: N801  a context manager, used like a function
-    """The model with the averaged weights, in eval mode, while it is judged."""
-
-    def __init__(self, model: nn.Module, averaged: nn.Module | None) -> None:
-        self._model, self._averaged = model, averaged
-        self._own: dict[str, Tensor] = {}
-
-    def __enter__(self) -> None:
-        self._model.eval()
-        if self._averaged is not None:
-            self._own = {name: value.clone() for name, value in self._model.state_dict().items()}
-            self._model.load_state_dict(self._averaged.state_dict())
-
-    def __exit__(self, *_: object) -> None:
-        if self._own:
-            self._model.load_state_dict(self._own)
-
-
-def pick_device(run: RunConfig) -> torch.device:
-    """The configured device.
-
-    Raises:
-        ConfigurationError: cuda is wanted and not there.
-    """
-    if run.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigurationError("run.device is cuda and torch sees no GPU; set it to auto or cpu")
-    return torch.device("cuda" if run.device != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def pick_precision(run: RunConfig, device: torch.device) -> torch.dtype:
-    """The number type of autocast; float32 means none."""
-    if run.precision == "auto":
-        if device.type == "cpu":
-            return torch.float32
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[run.precision]
-
-
-def make_optimizer(groups: list[dict[str, Any]], run: RunConfig) -> torch.optim.Optimizer:
-    """The configured optimiser; biases and scales (one dimension) are not decayed."""
-    split = []
-    for group in groups:
-        rest = {name: value for name, value in group.items() if name != "params"}
-        weights = [each for each in group["params"] if each.requires_grad]
-        decayed, plain = [each for each in weights if each.ndim > 1], [each for each in weights if each.ndim <= 1]
-        split += [{**rest, "params": decayed, "weight_decay": run.optimizer.weight_decay}] if decayed else []
-        split += [{**rest, "params": plain, "weight_decay": 0.0}] if plain else []
-    for group in split:
-        group.setdefault("lr", run.optimizer.lr)
-    wanted = run.optimizer
-    if wanted.name == "adamw":
-        return torch.optim.AdamW(split, lr=wanted.lr)
-    if wanted.name == "adam":
-        return torch.optim.Adam(split, lr=wanted.lr)
-    if wanted.name == "rmsprop":
-        return torch.optim.RMSprop(split, lr=wanted.lr, momentum=wanted.momentum)
-    return torch.optim.SGD(split, lr=wanted.lr, momentum=wanted.momentum)
-
-
-def learning_rate_factor(schedule: Schedule, step: int, epoch: int, steps: int) -> float:
-    """What the configured learning rate is multiplied by at a step of `steps`, in `epoch` (from 0)."""
-    warm = min(1.0, (step + 1) / schedule.warmup_steps) if schedule.warmup_steps else 1.0
-    if schedule.name == "cosine":
-        share = min(1.0, max(0.0, (step - schedule.warmup_steps) / max(1, steps - schedule.warmup_steps)))
-        return warm * 0.5 * (1 + math.cos(math.pi * share))
-    if schedule.name == "step":
-        return float(warm * schedule.factor ** sum(epoch >= milestone for milestone in schedule.milestones))
-    return warm
+def _copied(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in state.items()}
 
 
 def _plain(progress: Progress) -> dict[str, Any]:
