@@ -200,7 +200,7 @@ class CatalogueBehaviour:
         }
         catalogue.upsert([replace(pending(name, 1), attributes=attributes) for name, attributes in known.items()])
 
-        found = catalogue.search([query(1, exclude_arrival=name, **attributes.present()) for name, attributes in known.items()])
+        found = catalogue.search([Query(vector(1), 10, attributes.present(), name) for name, attributes in known.items()])
 
         sees = {name: {str(hit.arrival_id) for hit in hits} for name, hits in zip(known, found, strict=True)}
         assert {(one, other) for one in sees for other in sees[one]} == {(one, other) for other in sees for one in sees[other]}

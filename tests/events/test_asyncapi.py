@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from tests.events.building import SCHEMAS
-from worker.events.asyncapi import NOTIFICATION_TOPIC, TOPICS
+from worker.events.asyncapi import LIES_AMONG, NOTIFICATION_TOPIC, TOPICS
 from worker.events.codec import decode_event
 from worker.events.json_schema import EVENTS, Direction
 from worker.events.reading import EventLimits
@@ -52,8 +52,11 @@ def test_every_reference_leads_somewhere() -> None:
 def test_every_event_has_a_channel_with_its_topic_and_an_operation_in_its_direction() -> None:
     for event, direction in EVENTS.items():
         (name,) = [name for name, message in MESSAGES.items() if message["name"] == event.ce_type()]
-        assert DOCUMENT["channels"][name]["address"] == TOPICS[event.EVENT_NAME]
-        (operation,) = [entry for entry in DOCUMENT["operations"].values() if entry["channel"]["$ref"] == f"#/channels/{name}"]
+        (channel,) = [channel for channel, entry in DOCUMENT["channels"].items() if name in entry["messages"]]
+        assert DOCUMENT["channels"][channel]["address"] == TOPICS[LIES_AMONG.get(event.EVENT_NAME, event.EVENT_NAME)]
+        reference = {"$ref": f"#/channels/{channel}/messages/{name}"}
+        (operation,) = [entry for entry in DOCUMENT["operations"].values() if reference in entry["messages"]]
+        assert operation["channel"]["$ref"] == f"#/channels/{channel}"
         assert operation["action"] == ("receive" if direction is Direction.INPUT else "send")
 
 

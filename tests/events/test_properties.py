@@ -17,14 +17,14 @@ from jsonschema import Draft202012Validator
 from tests.events import strategies as some
 from tests.events.building import LIMITS, SCHEMAS, example, parse, with_photo
 from worker.errors import EventRefused, Reason
-from worker.events import CatalogueInsert, DeadLetter, Event, ItemPhotographed, MatchAlert, MatchDecision
+from worker.events import CatalogueInsert, DeadLetter, DeadLetterRedriven, Event, ItemPhotographed, MatchAlert, MatchDecision
 from worker.events.codec import ParsedArrival, body_hash, decode_event, encode_event, parse_item_photographed
 from worker.events.reading import EventLimits
 from worker.events.s3_notification import IgnoredNotification, compile_key_pattern, parse_s3_notification
 from worker.events.trace import Traceparent
 from worker.settings import StreamSettings
 
-EVENTS: list[type[Event]] = [ItemPhotographed, MatchAlert, CatalogueInsert, DeadLetter, MatchDecision]
+EVENTS: list[type[Event]] = [ItemPhotographed, MatchAlert, CatalogueInsert, DeadLetter, DeadLetterRedriven, MatchDecision]
 PATTERN = compile_key_pattern(StreamSettings().notification_key_pattern)
 NOTIFICATIONS = ["s3-notification.aws", "s3-notification.minio", "s3-notification.aws.removed"]
 ITEM_SCHEMA = Draft202012Validator(json.loads((SCHEMAS / "item-photographed.v1.json").read_text("utf-8")))

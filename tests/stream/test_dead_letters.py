@@ -15,6 +15,9 @@ from tests.infra.kafka import KafkaServer, wait_until
 from tests.stream.flows import Topics, make_flow, make_settings, make_topics, running, values
 from worker.cli.dead_letters import app
 from worker.errors import ConfigurationError, PhotoRefused, Reason, RetryError, StopError
+from worker.events import DeadLetterRedriven
+from worker.events.codec import decode_event
+from worker.events.reading import EventLimits
 from worker.ops.faults import Faults
 from worker.settings import Settings
 from worker.stream.letters import REDRIVE_HEADER, Selection, StoredLetter, read_letters
@@ -73,6 +76,15 @@ def work(kafka: KafkaServer, settings: Settings, topics: Topics, healthy: thread
         worker.stop()
 
 
+def marks(kafka: KafkaServer, topics: Topics) -> list[DeadLetterRedriven]:
+    """The marks among the dead letters, read as any reader of the contract would."""
+    return [
+        decode_event(DeadLetterRedriven, message.value, message.headers, EventLimits())[0]
+        for message in kafka.read(topics.dead_letter)
+        if ("ce_type", DeadLetterRedriven.ce_type().encode()) in message.headers
+    ]
+
+
 RECORDS: tuple[tuple[bytes | None, bytes], ...] = (
     (b"k0", b"0"),
     (b"k1", b"missing 1"),
@@ -117,6 +129,7 @@ def test_a_redriven_event_is_processed_once_with_its_original_bytes(
     assert all(dict(message.headers)["x-device"] == b"phone-7" for message in again)
     ids = {stored.letter_id for stored in read_letters(settings) if stored.redriven}
     assert {dict(message.headers)[REDRIVE_HEADER].decode() for message in again} == ids  # type: ignore[union-attr]
+    assert {str(mark.dead_letter_id) for mark in marks(kafka, topics)} == ids
     healthy = threading.Event()
     healthy.set()
     work(kafka, settings, topics, healthy)

@@ -12,6 +12,7 @@ from worker.events.common import (
     derived_id,
 )
 from worker.events.dead_letter import DeadLetter, RecordHeader, RecordSource
+from worker.events.dead_letter_redriven import DeadLetterRedriven
 from worker.events.item_photographed import ItemPhotographed
 from worker.events.match_alert import (
     MAX_CANDIDATES,
@@ -29,6 +30,7 @@ __all__ = [
     "Attributes",
     "CatalogueInsert",
     "DeadLetter",
+    "DeadLetterRedriven",
     "DecisionKind",
     "EmbeddingReference",
     "Event",

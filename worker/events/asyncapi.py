@@ -25,11 +25,14 @@ TOPICS: dict[str, str] = {
     "dead-letter": "intake.dead-letter",
     "match-decision": "intake.match-decision",
 }
+# Events that lie among those of another's topic; readers tell them apart by `ce_type`.
+LIES_AMONG: dict[str, str] = {"dead-letter-redriven": "dead-letter"}
 NOTIFICATION_TOPIC = "intake.s3-notifications"
 
 _KEYS: dict[str, str] = {
     "item-photographed": "The arrival_id. Another key is refused; without a key an arrival and its replays keep no order.",
     "dead-letter": "The refused record's own key, byte for byte; may be missing.",
+    "dead-letter-redriven": "The dead letter's id.",
 }
 _DEFAULT_KEY = "The arrival_id."
 
@@ -47,8 +50,13 @@ def asyncapi_document(examples: Mapping[str, Mapping[str, Any]]) -> Schema:
     for event, direction in EVENTS.items():
         name = _camel(event.EVENT_NAME)
         messages[name] = _message(event, direction, examples[event.schema_name()])
-        channels[name] = _channel(TOPICS[event.EVENT_NAME], name, _summary(event))
-        operations[_verb(direction) + name[0].upper() + name[1:]] = _operation(name, direction, _summary(event))
+        host = LIES_AMONG.get(event.EVENT_NAME)
+        channel = _camel(host) if host else name
+        if host:
+            channels[channel]["messages"][name] = {"$ref": f"#/components/messages/{name}"}
+        else:
+            channels[channel] = _channel(TOPICS[event.EVENT_NAME], name, _summary(event))
+        operations[_verb(direction) + name[0].upper() + name[1:]] = _operation(channel, name, direction, _summary(event))
     summary = "S3 ObjectCreated notifications of AWS or MinIO; each message that created objects is one arrival."
     messages["s3Notification"] = {
         "name": "s3-notification",
@@ -66,7 +74,7 @@ def asyncapi_document(examples: Mapping[str, Mapping[str, Any]]) -> Schema:
         "examples": [{"name": name, "payload": value} for name, value in sorted(examples[NOTIFICATION_FILE].items())],
     }
     channels["s3Notification"] = _channel(NOTIFICATION_TOPIC, "s3Notification", summary)
-    operations["receiveS3Notification"] = _operation("s3Notification", Direction.INPUT, summary)
+    operations["receiveS3Notification"] = _operation("s3Notification", "s3Notification", Direction.INPUT, summary)
     return {
         "asyncapi": ASYNCAPI_VERSION,
         "info": {
@@ -118,12 +126,12 @@ def _channel(topic: str, message: str, summary: str) -> Schema:
     }
 
 
-def _operation(channel: str, direction: Direction, summary: str) -> Schema:
+def _operation(channel: str, message: str, direction: Direction, summary: str) -> Schema:
     operation: Schema = {
         "action": _verb(direction),
         "channel": {"$ref": f"#/channels/{channel}"},
         "summary": summary,
-        "messages": [{"$ref": f"#/channels/{channel}/messages/{channel}"}],
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{message}"}],
     }
     if direction is Direction.INPUT:
         group = {"type": "string", "description": "The worker's consumer group.", "default": "intake-worker"}
@@ -151,7 +159,7 @@ def _message(event: type[Event], direction: Direction, examples: Mapping[str, An
 
 def _example_headers(event: type[Event], direction: Direction, value: Any) -> dict[str, str]:
     parsed = event.model_validate_json(json.dumps(value), strict=True)
-    happened = next(value[name] for name in ("failed_at", "decided_at", "photographed_at") if name in value)
+    happened = next(value[name] for name in ("failed_at", "redriven_at", "decided_at", "photographed_at") if name in value)
     _, headers = encode_event(
         parsed,
         event_id=value.get("event_id", _EXAMPLE_ID),

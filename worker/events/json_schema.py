@@ -11,6 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from worker.events.catalogue_insert import CatalogueInsert
 from worker.events.common import Event
 from worker.events.dead_letter import DeadLetter
+from worker.events.dead_letter_redriven import DeadLetterRedriven
 from worker.events.item_photographed import ItemPhotographed
 from worker.events.match_alert import MatchAlert
 from worker.events.match_decision import MatchDecision
@@ -34,6 +35,7 @@ EVENTS: dict[type[Event], Direction] = {
     MatchAlert: Direction.OUTPUT,
     CatalogueInsert: Direction.OUTPUT,
     DeadLetter: Direction.OUTPUT,
+    DeadLetterRedriven: Direction.OUTPUT,
     MatchDecision: Direction.INPUT,
 }
 

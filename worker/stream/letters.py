@@ -9,22 +9,22 @@ from __future__ import annotations
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-import orjson
 from kafka import KafkaConsumer, TopicPartition
 
 from worker.errors import ConfigurationError, DeadlineExceeded, EventRefused, Reason
-from worker.events import DeadLetter
-from worker.events.codec import decode_event
+from worker.events import DeadLetter, DeadLetterRedriven, derived_id
+from worker.events.codec import decode_event, encode_event
 from worker.events.reading import EventLimits
 from worker.ops.deadline import Deadline
-from worker.settings import Settings
+from worker.settings import Settings, StreamSettings
 from worker.stream.client import open_reader, translated
 from worker.stream.sizes import max_dead_letter_bytes
 from worker.stream.types import Headers, OutputRecord
 
-MARKER_TYPE = b"intake.dead-letter-redriven.v1"
+MARKER_TYPE = DeadLetterRedriven.ce_type().encode()
 # What a redriven event carries: the id of the dead letter it was.
 REDRIVE_HEADER = "intake-dead-letter-id"
 _POLL_S = 0.2
@@ -92,10 +92,15 @@ class Selection:
         return next(iter(found.values()))
 
 
-def marker(stored: StoredLetter, topic: str) -> OutputRecord:
+def marker(stored: StoredLetter, settings: StreamSettings, now: datetime) -> OutputRecord:
     """The record that says that a dead letter was redriven."""
-    value = orjson.dumps({"dead_letter_id": stored.letter_id})
-    return OutputRecord(topic, stored.letter_id.encode(), value, (("ce_type", MARKER_TYPE), ("ce_id", stored.letter_id.encode())))
+    letter = stored.letter
+    event_id = derived_id(DeadLetterRedriven.EVENT_NAME, stored.letter_id)
+    event = DeadLetterRedriven(event_id=event_id, dead_letter_id=letter.event_id, redriven_at=now)
+    value, headers = encode_event(
+        event, event_id=str(event_id), source=settings.source_uri, time=now, traceparent=letter.traceparent
+    )
+    return OutputRecord(settings.topics.dead_letter, stored.letter_id.encode(), value, tuple(headers))
 
 
 def original(stored: StoredLetter) -> OutputRecord:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from kafka import TopicPartition
 
@@ -77,7 +78,7 @@ def redrive(settings: Settings, selection: Selection, *, dry_run: bool = False, 
 
 
 def _sort_out(settings: Settings, selection: Selection) -> tuple[RedriveReport, list[tuple[OutputRecord, OutputRecord]]]:
-    report = RedriveReport()
+    report, now = RedriveReport(), datetime.now(UTC)
     records: list[tuple[OutputRecord, OutputRecord]] = []
     for stored in selection.of(read_letters(settings)):
         if stored.redriven:
@@ -88,7 +89,7 @@ def _sort_out(settings: Settings, selection: Selection) -> tuple[RedriveReport, 
             report.gone.append(stored)
             continue
         report.redriven.append(stored)
-        records.append((event, marker(stored, settings.stream.topics.dead_letter)))
+        records.append((event, marker(stored, settings.stream, now)))
     return report, records
 
 
