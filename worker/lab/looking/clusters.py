@@ -5,6 +5,7 @@ number: clusters are put in a row in which neighbours look alike (leaves of an a
 ordered), beginning at the end with the larger cluster, and counted from 1: C01, C02, ...
 """
 
+# mypy: disable-error-code="import-untyped"
 from __future__ import annotations
 
 import warnings
@@ -138,7 +139,7 @@ def find_clusters(
         members = members[np.lexsort((members, np.round(far, 12)))]
         numbers[members] = number
         own = samples[members]
-        counted = Counter(categories[member] for member in members if categories[member])
+        counted = Counter(name for name in (categories[int(member)] for member in members) if name)
         clusters.append(
             Cluster(
                 number,

@@ -1,5 +1,6 @@
 """Vectors on a plane: t-SNE (van der Maaten and Hinton 2008) and UMAP (McInnes, Healy and Melville 2018)."""
 
+# mypy: disable-error-code="import-not-found,import-untyped"
 from __future__ import annotations
 
 import warnings

@@ -1,5 +1,6 @@
 """The space in which maps and clusters are made: Euclid's, so that nearness there is nearness by the method's distance."""
 
+# mypy: disable-error-code="import-untyped"
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -72,11 +72,16 @@ class Album:
 
 def thumbnail(rgb: ByteArray) -> ByteArray:
     """The photo inside a white square of `THUMBNAIL` pixels."""
-    scale = THUMBNAIL / max(rgb.shape[:2])
+    return fit_inside(rgb, THUMBNAIL)
+
+
+def fit_inside(rgb: ByteArray, side: int) -> ByteArray:
+    """The whole picture inside a white square of `side` pixels."""
+    scale = side / max(rgb.shape[:2])
     size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
     small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    canvas = np.full((THUMBNAIL, THUMBNAIL, 3), 255, np.uint8)
-    y, x = (THUMBNAIL - size[1]) // 2, (THUMBNAIL - size[0]) // 2
+    canvas = np.full((side, side, 3), 255, np.uint8)
+    y, x = (side - size[1]) // 2, (side - size[0]) // 2
     canvas[y : y + size[1], x : x + size[0]] = small
     return canvas
 
