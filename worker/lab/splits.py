@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from typing import Literal
 
@@ -23,3 +24,9 @@ def part_of_style(style: str) -> Part:
 def part_of_sender(sender: int) -> Part:
     """Which part a sender's photos belong to: photos of one sender share a floor."""
     return "held-out" if sender % HELD_OUT_OF == 0 else "development"
+
+
+def fold_of(group: str, folds: int, purpose: str) -> int:
+    """One of `folds` parts, 0 .. folds - 1, that a group (style, sender, photo) belongs to; for each purpose another division."""
+    digest = hashlib.sha256(f"{purpose}\0{group}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") % folds

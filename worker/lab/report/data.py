@@ -28,7 +28,7 @@ def as_json(results: Sequence[MethodResult], manifest: Path) -> dict[str, Any]:
         "seed": SEED,
         "resamples": RESAMPLES,
         "false_alerts": FALSE_ALERTS,
-        "methods": [_plain(asdict(result)) for result in results],
+        "methods": [plain(asdict(result)) for result in results],
     }
 
 
@@ -39,12 +39,12 @@ def write_json(results: Sequence[MethodResult], manifest: Path, path: Path) -> N
         part.write_bytes(orjson.dumps(as_json(results, manifest), option=options) + b"\n")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Numbers rounded, NaN and infinity as null, keys as text."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return round(value, DIGITS) if math.isfinite(value) else None
     return value
