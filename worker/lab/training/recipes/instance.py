@@ -1,0 +1,268 @@
+"""Our embedder: every article its own class, told apart under phone-like views; InfoNCE against a memory of all articles.
+
+Instance discrimination (Wu et al. 2018) with InfoNCE (van den Oord et al. 2018) and a memory across batches (Wang et al., "Cross-batch
+memory for embedding learning", 2020): a phone-like view must find the studio view of its own article among all articles. Other real
+views of an article are positives, its colourways (real ones, and recoloured copies) are negatives: batches bring them together.
+"""
+
+# The types are checked where torch is not installed: what comes of it is Any there.
+# mypy: disable-error-code="import-not-found,misc,no-any-return"
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from worker.errors import ConfigurationError
+from worker.lab.lite0 import fold_batch_norms
+from worker.lab.training.articles import Articles, load_articles
+from worker.lab.training.config import Part, RunConfig, parse
+from worker.lab.training.judging import Judge
+from worker.lab.training.nets.embedder import EmbedderNet
+from worker.lab.training.nets.lite import LICENCE, LITES, NOTICE, lite, published_weights
+from worker.lab.training.recipe import Batch, Exportable, Job, Score
+from worker.lab.training.views import Strength, as_crop, recoloured, view
+from worker.settings.vision import VisionSettings
+from worker.vision.rows import InputSpec, OutputSpec
+from worker.vision.types import ByteArray
+
+CROP_SIDE = 288  # crops are kept at: views are drawn in it and then made smaller
+WHITENING_CROPS = 1200
+FAR = -1e4
+# What a view of medium strength is of the wildest, and the share of views that are.
+MILD = Strength(
+    turn=15, wide_turn=0.0, tilt=0.05, bend=0.012, crease=1.0, exposure=(0.75, 1.15), gamma=(0.85, 1.18), cast=0.06,
+    saturation=(0.85, 1.12), light=0.2, flash=0.1, noise=(0, 5), blur=1.0, shrink=0.15, jpeg=(55, 95), close_up=0.05,
+    hidden=0.1, cut_away=0.1, torn=0.4, mirror=0.1,
+)  # fmt: skip
+WILD = Strength()
+
+
+class InstanceConfig(Part):
+    """The `[recipe]` part of kind `instance`."""
+
+    kind: Literal["instance"]
+    data: Path = Field(description="Folder with luma/, venia/ and clothing/ (jpg files or images.zip; images.csv in clothing/).")
+    backbone: Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"] = "efficientnet-lite0"
+    side: int = Field(default=192, ge=64, le=384, description="Of the crops while training.")
+    export_side: int = Field(
+        default=224, ge=64, le=384, description="Of the crops in use: a little larger than while training is best."
+    )
+    frozen_blocks: int = Field(default=4, ge=0, le=7)
+    learned: int = Field(default=384, ge=16, description="Numbers of the learned part.")
+    colours: int = Field(default=128, ge=1, le=216, description="Numbers of the colour part.")
+    temperature: float = Field(default=0.06, gt=0)
+    head_lr: float = Field(default=3.0, gt=0, description="Learning rate of the projections, as a multiple of the network's.")
+    mild: float = Field(default=0.4, ge=0, le=1, description="Share of mild views; the others are wild.")
+    real_views: float = Field(
+        default=0.5, ge=0, le=1, description="Share of an article's queries that begin with another real view of it."
+    )
+    recoloured: float = Field(default=0.125, ge=0, le=1, description="Recoloured copies, as a share of a batch: other articles.")
+    together: int = Field(
+        default=4, ge=1, description="Articles that look alike (colourways; neighbours of the last epoch) in a batch together."
+    )
+    shop_share: float = Field(
+        default=0.35, ge=0, le=1, description="Share of a batch from shops, whose articles are fewer than the phone photos."
+    )
+    steps: int = Field(default=100, ge=1, description="Batches of an epoch.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    epoch: int
+    number: int
+    articles: tuple[int, ...]
+
+
+class InstanceNet(nn.Module):
+    """The embedder and the memory of every training article."""
+
+    def __init__(self, embedder: EmbedderNet, articles: int) -> None:
+        super().__init__()
+        self.embedder = embedder
+        self.memory: Tensor
+        self.register_buffer("memory", torch.zeros(articles, embedder.dimension))
+
+
+class Instance:
+    """See the module."""
+
+    score = Score("score")
+
+    def __init__(self, wanted: InstanceConfig, run: RunConfig, articles: Articles, judge: Judge) -> None:
+        self._wanted, self._run, self._articles, self._judge = wanted, run, articles, judge
+        published = LITES[wanted.backbone]
+        net = lite(wanted.backbone, published_weights(wanted.backbone, VisionSettings()))
+        fold_batch_norms(net)
+        embedder = EmbedderNet(net, published.tap, wanted.learned, wanted.colours, frozen_blocks=wanted.frozen_blocks)
+        sample = np.random.default_rng(run.seed).permutation(len(articles.rgb))[:WHITENING_CROPS]
+        sample.sort()
+        pairs = [as_crop(np.asarray(articles.rgb[at]), np.asarray(articles.mask[at]), wanted.side) for at in sample]
+        embedder.whiten(np.stack([rgb for rgb, _ in pairs]), np.stack([mask for _, mask in pairs]))
+        self._net = InstanceNet(embedder, len(articles.articles))
+
+    def model(self) -> nn.Module:
+        """As `Recipe.model`."""
+        return self._net
+
+    def parameters(self, lr: float) -> list[dict[str, Any]]:
+        """As `Recipe.parameters`: the projections are new and learn faster."""
+        embedder = self._net.embedder
+        return [
+            {"params": list(embedder.body()), "lr": lr},
+            {"params": list(embedder.heads()), "lr": lr * self._wanted.head_lr},
+        ]
+
+    def begin(self, epoch: int) -> None:
+        """As `Recipe.begin`: fills the memory before the first epoch."""
+        if epoch == 0:
+            self._fill_memory()
+        self._net.train()
+
+    def plan(self, epoch: int) -> Sequence[Job]:
+        """Batches of articles that look alike, drawn by seed and epoch; neighbours are those of the memory when the run began.
+
+        The memory changes while an epoch runs: a plan must not depend on it, or a resumed epoch would differ.
+        """
+        rng = np.random.default_rng((self._run.seed, epoch))
+        shops = [at for at, article in enumerate(self._articles.articles) if article.is_shop]
+        phones = [at for at, article in enumerate(self._articles.articles) if not article.is_shop]
+        jobs = []
+        for number in range(self._wanted.steps):
+            chosen: list[int] = []
+            while len(chosen) < self._run.batch:
+                pool = shops if shops and (not phones or rng.random() < self._wanted.shop_share) else phones
+                seed = pool[int(rng.integers(len(pool)))]
+                group = [seed, *self._alike(seed, rng)][: self._wanted.together]
+                chosen += [at for at in group if at not in chosen]
+            jobs.append(_Job(epoch, number, tuple(chosen[: self._run.batch])))
+        return jobs
+
+    def load(self, job: Job) -> Batch:
+        """Clean and phone-like views: rgb, mask of each, and the articles' numbers (-1 for recoloured copies)."""
+        job = cast("_Job", job)
+        rng = np.random.default_rng((self._run.seed, job.epoch, job.number))
+        clean, seen, numbers = [], [], []
+        for at in job.articles:
+            article = self._articles.articles[at]
+            anchor = article.photos[0]
+            other = article.photos[int(rng.integers(len(article.photos)))] if rng.random() < self._wanted.real_views else anchor
+            clean.append(self._clean(anchor, rng))
+            seen.append(self._seen(*self._photo(other), rng))
+            numbers.append(at)
+        for _ in range(round(self._wanted.recoloured * len(job.articles))):
+            rgb, mask = self._photo(self._articles.articles[job.articles[int(rng.integers(len(job.articles)))]].photos[0])
+            painted = recoloured(rgb, mask, rng)
+            clean.append(as_crop(painted, mask, self._wanted.side))
+            seen.append(self._seen(painted, mask, rng))
+            numbers.append(-1)
+        parts = [np.stack([pair[which] for pair in views]) for views in (clean, seen) for which in (0, 1)]
+        return (*(torch.from_numpy(part) for part in parts), torch.tensor(numbers))
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """InfoNCE of each phone-like view against the batch's clean views and the memory, and of clean against phone-like."""
+        clean_rgb, clean_mask, seen_rgb, seen_mask, numbers = batch
+        # The studio views are what is aimed at, as in MoCo (He et al. 2020): no gradient through them, at half the cost of a step.
+        with torch.no_grad(), torch.autocast(clean_rgb.device.type, dtype=torch.bfloat16):
+            clean = self._net.embedder(clean_rgb, clean_mask).float()
+        seen = self._net.embedder(seen_rgb, seen_mask).float()
+        same = torch.eye(len(clean), dtype=torch.bool, device=clean.device)
+        within = seen @ clean.T / self._wanted.temperature
+        # What is in the batch is compared as it is now; the memory of it is stale.
+        remembered = seen @ self._net.memory.T / self._wanted.temperature
+        here = torch.zeros(len(self._net.memory), dtype=torch.bool, device=clean.device)
+        here[numbers[numbers >= 0]] = True
+        remembered = remembered.masked_fill(here[None], FAR)
+        target = torch.arange(len(clean), device=clean.device)
+        forward = nn.functional.cross_entropy(torch.cat([within, remembered], dim=1), target)
+        # A phone-like view is told from other phone-like views, too: light and folds must not be what makes two alike.
+        among = (seen @ seen.T / self._wanted.temperature).masked_fill(same, FAR)
+        backward = nn.functional.cross_entropy(torch.cat([within.T, among], dim=1), target)
+        with torch.no_grad():
+            kept = numbers >= 0
+            self._net.memory[numbers[kept]] = clean.detach()[kept]
+            right = (torch.cat([within, remembered], dim=1).argmax(1) == target).float().mean()
+        return forward + 0.5 * backward, {
+            "right": float(right),
+            "colour_weight": float(self._net.embedder.colour_weight.detach()),
+        }
+
+    def evaluate(self) -> dict[str, float]:
+        """Held-out styles and senders, see `Judge`."""
+        return self._judge.figures(self._net.embedder, self._wanted.side)
+
+    def export(self) -> Exportable:
+        """The embedder alone, at `export_side`."""
+        side, wanted = self._wanted.export_side, self._wanted
+        generator = torch.Generator().manual_seed(0)
+        embedder = self._net.embedder.eval()
+        return Exportable(
+            module=embedder,
+            inputs={
+                "rgb": torch.randint(0, 256, (2, side, side, 3), dtype=torch.uint8, generator=generator),
+                "mask": torch.randint(0, 2, (2, side, side), generator=generator).to(torch.uint8) * 255,
+            },
+            task="embed",
+            input=InputSpec(image="rgb", mask="mask", height=side, width=side, layout="nhwc", dtype="uint8", range="byte"),
+            output=OutputSpec(name="embedding", dimension=embedder.dimension),
+            licence=LICENCE,
+            notice=NOTICE.format(name=wanted.backbone) + " " + self._articles.notice,
+            recipe=(
+                f"{wanted.backbone} (ImageNet), blocks above {wanted.frozen_blocks} trained at {wanted.side} pixels by InfoNCE against a "
+                f"memory of all {len(self._articles.articles)} training articles: phone-like views of a crop must find its studio view; "
+                "other real views are positives, colourways and recoloured copies negatives. Maps at two depths, GeM, "
+                f"{wanted.learned} learned numbers and {wanted.colours} of a Lab histogram. Limits: two articles that differ only "
+                "where neither photo looks are one to it."
+            ),
+            keep_full=("/colour/", "/project_colour/"),
+        )
+
+    def provenance(self) -> dict[str, Any]:
+        """Photos and splits."""
+        return {**self._articles.provenance, "held_out": self._judge.provenance}
+
+    def _alike(self, at: int, rng: np.random.Generator) -> list[int]:
+        article = self._articles.articles[at]
+        siblings = [each for each in self._articles.by_style.get(article.style, ()) if each != at]
+        rng.shuffle(siblings)
+        near = list(self._articles.neighbours[at])
+        rng.shuffle(near)
+        return [*siblings[: self._wanted.together // 2], *near]
+
+    def _photo(self, at: int) -> tuple[ByteArray, ByteArray]:
+        return np.asarray(self._articles.rgb[at]), np.asarray(self._articles.mask[at])
+
+    def _clean(self, at: int, rng: np.random.Generator) -> tuple[ByteArray, ByteArray]:
+        del rng
+        return as_crop(*self._photo(at), self._wanted.side)
+
+    def _seen(self, rgb: ByteArray, mask: ByteArray, rng: np.random.Generator) -> tuple[ByteArray, ByteArray]:
+        ground = np.asarray(self._articles.rgb[int(rng.integers(len(self._articles.rgb)))])
+        strength = MILD if rng.random() < self._wanted.mild else WILD
+        return view(rgb, mask, ground, rng, self._wanted.side, strength)
+
+    @torch.inference_mode()
+    def _fill_memory(self) -> None:
+        embedder, device = self._net.embedder.eval(), self._net.memory.device
+        firsts = [article.photos[0] for article in self._articles.articles]
+        for start in range(0, len(firsts), 32):
+            pairs = [as_crop(*self._photo(at), self._wanted.side) for at in firsts[start : start + 32]]
+            rgb, mask = (torch.from_numpy(np.stack([pair[which] for pair in pairs])).to(device) for which in (0, 1))
+            self._net.memory[start : start + 32] = embedder(rgb, mask)
+
+
+def build(content: Mapping[str, Any], run: RunConfig, source: Path) -> Instance:
+    """As `recipe.Builder`."""
+    wanted = parse(InstanceConfig, content, f"{source} [recipe]")
+    data = wanted.data if wanted.data.is_absolute() else source.parent / wanted.data
+    if not data.is_dir():
+        raise ConfigurationError(f"recipe.data is {data}, which is no folder; it must hold luma/, venia/ and clothing/")
+    articles = load_articles(data, CROP_SIDE, "development")
+    return Instance(wanted, run, articles, Judge(data, CROP_SIDE, run.seed))
