@@ -36,6 +36,7 @@ from worker.pictures import PictureShelf
 from worker.pipeline import Pipeline, Publishing
 from worker.settings import MatchingSettings, Settings
 from worker.stream.types import Flow, Ignored, SourceRecord, Stage
+from worker.tagging import AttributeReader
 from worker.vision import LoadedModels, load_models
 
 _log = structlog.get_logger(__name__)
@@ -121,6 +122,7 @@ def build_pipeline(parts: Parts, reports: PipelineReports | None = None, fence: 
         publishing=Publishing(settings.stream.topics, settings.stream.source_uri, settings.matching.article_id_prefix),
         shelf=parts.shelf,
         reports=reports,
+        reader=AttributeReader(tagger, settings.vision.tagger_words) if (tagger := parts.models.tagger) is not None else None,
     )
 
 

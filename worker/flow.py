@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 from worker.catalogue.protocol import Hit
 from worker.embedding import CutOut
-from worker.events import ItemPhotographed
+from worker.events import Attributes, ItemPhotographed
 from worker.events.codec import ParsedArrival
 from worker.imaging.types import Photo, Pixels
 from worker.outcome import Outcome
+from worker.tagging import Reading
 from worker.vision.types import FloatArray
 
 
@@ -58,20 +59,26 @@ class Segmented:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedded:
-    """An arrival with one vector for each photo: (photos, dimension) float32."""
+    """An arrival with one vector for each photo, (photos, dimension) float32, and what a tagger read off them, where one runs."""
 
     arrival: Arrival
     pixels: tuple[Pixels, ...]
     cuts: tuple[CutOut, ...]
     vectors: FloatArray
+    reading: Reading | None = None
+
+    @property
+    def attributes(self) -> Attributes:
+        """The event's, with what was read off the photos: for what is published, never for a search."""
+        return self.reading.attributes if self.reading else self.arrival.event.attributes
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What a person should know of the photos."""
+        """What a person should know of the photos, and of event and photos together."""
         of_photos = (
             flag for pixels, cut in zip(self.pixels, self.cuts, strict=True) for flag in (*pixels.flags, *cut.crop.flags)
         )
-        return tuple(dict.fromkeys(of_photos))
+        return tuple(dict.fromkeys((*of_photos, *(self.reading.flags if self.reading else ()))))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,6 +10,7 @@ from uuid import UUID
 from worker.events import (
     MAX_CANDIDATES,
     AlertCandidate,
+    Attributes,
     CatalogueInsert,
     DecisionKind,
     EmbeddingReference,
@@ -31,12 +32,13 @@ Outcome = MatchAlert | CatalogueInsert
 
 @dataclass(frozen=True, slots=True)
 class ArrivalContext:
-    """What every outcome of one arrival carries, whatever was decided."""
+    """What every outcome of one arrival carries, whatever was decided. `attributes`: the event's, and what was read off its photos."""
 
     event: ItemPhotographed
     models: ModelFingerprint
     pictures: tuple[StoredPicture, ...]
     flags: tuple[str, ...]
+    attributes: Attributes
 
 
 def match_alert(context: ArrivalContext, decision: Decision, timings: Timings) -> MatchAlert:
@@ -50,7 +52,7 @@ def match_alert(context: ArrivalContext, decision: Decision, timings: Timings) -
         decision=decision.kind,
         photographed_at=event.photographed_at,
         photos=event.photos,
-        attributes=event.attributes,
+        attributes=context.attributes,
         candidates=tuple(alert_candidates(decision.candidates, event.photos)),
         explanation=explanation(decision, context.flags),
         pictures=context.pictures,
@@ -71,7 +73,7 @@ def catalogue_insert(
         article_id=article_id,
         photographed_at=event.photographed_at,
         photos=event.photos,
-        attributes=event.attributes,
+        attributes=context.attributes,
         embedding=EmbeddingReference(point_ids=tuple(point_ids), dimension=dimension),
         nearest=NearestNeighbour(article_id=nearest.article_id, similarity=nearest.similarity) if nearest else None,
         explanation=explanation(decision, context.flags),

@@ -9,7 +9,7 @@ line   stage   from -> to                      what can go wrong
 photos fetch   `Arrival` -> `Fetched`          photo missing, changed, too large (dead letter); S3 away (retry)
 photos decode  `Fetched` -> `Decoded`          not a photo, corrupt, outside the limits (dead letter)
 models segment `Decoded` -> `Segmented`        shows nothing (dead letter); GPU memory (retry)
-models embed   `Segmented` -> `Embedded`       GPU memory (retry)
+models embed   `Segmented` -> `Embedded`       GPU memory (retry); with a tagger, attributes are read off the crops here
 index  search  `Embedded` -> `Searched`        index away (retry)
 index  settle  `Searched` -> `Settled`         index away, a twin in flight (retry); a replay with another body (dead letter)
 index  publish `Settled` -> output records     S3 away while storing pictures (retry)
@@ -50,6 +50,7 @@ from worker.outcome import ArrivalContext, catalogue_insert, match_alert, timing
 from worker.pictures import PictureShelf
 from worker.settings.stream import TopicSettings
 from worker.stream.types import OutputRecord, Stage
+from worker.tagging import AttributeReader, Reading
 
 Refused = DeadLetterError | RetryError
 T = TypeVar("T")
@@ -77,6 +78,7 @@ class Pipeline:
     publishing: Publishing
     shelf: PictureShelf | None = None
     reports: PipelineReports | None = None
+    reader: AttributeReader | None = None
 
     # ---- line: photos
 
@@ -119,10 +121,13 @@ class Pipeline:
         ]
 
     def embed(self, arrivals: Sequence[Segmented]) -> list[Embedded | Refused]:
-        """One vector for each crop."""
+        """One vector for each crop, and what a tagger reads off them."""
         vectors = self.embedder.embed([cut.crop for segmented in arrivals for cut in segmented.cuts])
         rows = iter(vectors)
-        return [Embedded(one.arrival, one.pixels, one.cuts, np.stack(list(islice(rows, len(one.cuts))))) for one in arrivals]
+        return [
+            Embedded(one.arrival, one.pixels, one.cuts, np.stack(list(islice(rows, len(one.cuts)))), reading)
+            for one, reading in zip(arrivals, self._readings(arrivals), strict=True)
+        ]
 
     # ---- line: index
 
@@ -157,7 +162,13 @@ class Pipeline:
         """An arrival becomes a dead letter: what it has pending in the catalogue goes first."""
         self.settler.abandon([arrival.event.arrival_id for arrival in arrivals])
 
-    # ---- the parts of settle and publish
+    # ---- the parts of embed, settle and publish
+
+    def _readings(self, arrivals: Sequence[Segmented]) -> Sequence[Reading | None]:
+        if self.reader is None:
+            return [None] * len(arrivals)
+        crops = [[cut.crop for cut in one.cuts] for one in arrivals]
+        return self.reader.read(crops, [one.arrival.event.attributes for one in arrivals])
 
     def _request(self, searched: Searched) -> SettleRequest:
         one, arrival = searched.embedded, searched.arrival
@@ -208,7 +219,7 @@ class Pipeline:
     def _context(self, searched: Searched) -> ArrivalContext:
         event = searched.arrival.event
         places = self.shelf.places(event) if self.shelf else ()
-        return ArrivalContext(event, self.models, places, searched.embedded.flags)
+        return ArrivalContext(event, self.models, places, searched.embedded.flags, searched.embedded.attributes)
 
     def _publish(self, one: Settled) -> tuple[OutputRecord, ...] | Refused:
         arrival, photos = one.arrival, one.searched.embedded

@@ -52,7 +52,10 @@ def pull(
     vision = load_settings().vision
     registry = Registry(vision)
     store = ModelStore(vision, registry.user_dir)
-    for row in _chosen(registry, ids, vision.segmenter, vision.embedder):
+    chosen = _chosen(registry, ids, vision.segmenter, vision.embedder)
+    if vision.tagger is not None and not ids:
+        chosen.append(registry.row(vision.tagger, "tag"))
+    for row in chosen:
         if row.kind == "onnx":
             typer.echo(f"{row.id}: {store.ensure(row)}")
         else:
@@ -109,7 +112,7 @@ def add(
         outputs: dict[str, Any] = {"activation": activation, "channels": _numbers(channels)}
         changes: dict[str, Any] = {"input": _given(inputs), "output": _given(outputs), **_given({"licence": licence})}
         row = add_model_file(file, vision, task=cast("Task | None", task), model_id=model_id, changes=changes)
-    variable = "SEGMENTER" if row.task == "segment" else "EMBEDDER"
+    variable = {"segment": "SEGMENTER", "embed": "EMBEDDER", "tag": "TAGGER"}[row.task]
     typer.echo(f"added {row.id} ({row.task}); use it with INTAKE_VISION__{variable}={row.id}")
 
 

@@ -47,7 +47,9 @@ class CatalogueInsert(Event):
     decision: Literal[DecisionKind.NEW] = Field(default=DecisionKind.NEW, description="Always `new`.")
     photographed_at: Instant = Field(description="As in the arrival's event.")
     photos: tuple[PhotoLocation, ...] = Field(description="As in the arrival's event.")
-    attributes: Attributes = Field(default_factory=Attributes, description="As in the arrival's event.")
+    attributes: Attributes = Field(
+        default_factory=Attributes, description="As in the arrival's event; a flag says what was read off the photos."
+    )
     embedding: EmbeddingReference = Field(description="Where the arrival's embeddings are.")
     nearest: NearestNeighbour | None = Field(default=None, description="Null if the catalogue was empty.")
     explanation: Explanation = Field(description="Why it is new.")

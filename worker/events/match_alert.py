@@ -76,7 +76,9 @@ class MatchAlert(Event):
     )
     photographed_at: Instant = Field(description="As in the arrival's event.")
     photos: tuple[PhotoLocation, ...] = Field(description="As in the arrival's event.")
-    attributes: Attributes = Field(default_factory=Attributes, description="As in the arrival's event.")
+    attributes: Attributes = Field(
+        default_factory=Attributes, description="As in the arrival's event; a flag says what was read off the photos."
+    )
     candidates: tuple[AlertCandidate, ...] = Field(max_length=MAX_CANDIDATES, description="Best first, up to ten.")
     explanation: Explanation = Field(description="Why it was decided so.")
     pictures: tuple[StoredPicture, ...] = Field(default=(), description="One for each photo, where storing is on.")

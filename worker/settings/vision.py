@@ -15,6 +15,15 @@ class VisionSettings(Group):
 
     segmenter: str = Field(default="default", description="Registry id; `default` is the default row.")
     embedder: str = Field(default="default", description="Registry id; `default` is the default row.")
+    tagger: str | None = Field(
+        default=None,
+        description="Registry id of a model that reads category and gender off the photos; unset: none. It fills attributes the event "
+        "lacks in what is published and flags those it contradicts; it decides nothing.",
+    )
+    tagger_words: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description='What words of the catalogue mean in the labels of the tagger, as JSON: {"Schuhe": ["Heels", "Flats"]}.',
+    )
     provider: Literal["cpu", "cuda", "tensorrt"] = Field(
         default="cpu", description="Where models run; anything else is refused, not fallen back to."
     )

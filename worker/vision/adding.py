@@ -124,7 +124,9 @@ def _add(row: ModelRow, file: Path | None, settings: VisionSettings) -> ModelRow
     if row.id in {known.id for known in registry.rows}:
         raise ModelError(f"there already is a model {row.id}; give it another id (--id)")
     if row.default:
-        raise ModelError("a row of one's own is no default: name it in INTAKE_VISION__SEGMENTER or INTAKE_VISION__EMBEDDER")
+        raise ModelError(
+            "a row of one's own is no default: name it in INTAKE_VISION__SEGMENTER, INTAKE_VISION__EMBEDDER or INTAKE_VISION__TAGGER"
+        )
     rows = registry.user_dir / ROWS
     rows.mkdir(parents=True, exist_ok=True)
     if file is not None and row.sha256 is not None:
@@ -146,10 +148,11 @@ def _add(row: ModelRow, file: Path | None, settings: VisionSettings) -> ModelRow
 def check_output(row: ModelRow, session: OnnxSession) -> None:
     """Run the model once and compare what comes out with what its row says; raises `ModelError`."""
     output = session.run(session.blank(1))
-    if row.task == "embed":
+    if row.task in {"embed", "tag"}:
         wanted = (1, row.output.dimension if row.output else None)
         if output.shape != wanted:
-            raise ModelError(f"model {row.id} gives {output.shape}, an embedder of its row gives {wanted}")
+            what = "an embedder" if row.task == "embed" else "a tagger"
+            raise ModelError(f"model {row.id} gives {output.shape}, {what} of its row gives {wanted}")
     elif output.ndim not in {3, 4}:
         raise ModelError(f"model {row.id} gives {output.shape}; a segmenter gives (batch, channels, h, w) or (batch, h, w)")
 

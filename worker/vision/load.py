@@ -17,7 +17,8 @@ from worker.vision.runtime import check_wheels, installed_wheels, threads_of
 from worker.vision.segmenters import GrabCutSegmenter, NoSegmenter, OnnxSegmenter
 from worker.vision.session import OnnxSession
 from worker.vision.store import ModelStore
-from worker.vision.types import Embedder, Segmenter
+from worker.vision.taggers import OnnxTagger
+from worker.vision.types import Embedder, Segmenter, Tagger
 
 # Raise when the code between photo and vector changes what it computes: vectors of the old and new code must not be mixed.
 PREPROCESSING_VERSION = 1
@@ -33,6 +34,7 @@ class LoadedModels:
         fingerprint: short hash over segmenter, embedder and preprocessing; part of the collection's name.
         calibration: thresholds and curve of this pair; `calibration.calibrated` is False where nobody measured it.
         providers: what ONNX Runtime runs the embedder on, first choice first.
+        tagger: the optional model that reads attributes off photos.
     """
 
     segmenter: Segmenter
@@ -41,6 +43,7 @@ class LoadedModels:
     fingerprint: str
     calibration: PairCalibration
     providers: tuple[str, ...]
+    tagger: Tagger | None = None
 
     @property
     def segmenter_id(self) -> str:
@@ -75,7 +78,13 @@ def load_models(settings: VisionSettings) -> LoadedModels:
         fingerprint=fingerprint(segmenter_row, embedder_row),
         calibration=registry.calibration(segmenter_row.id, embedder_row.id),
         providers=session.providers,
+        tagger=load_tagger(registry.row(settings.tagger, "tag"), store, settings) if settings.tagger is not None else None,
     )
+
+
+def load_tagger(row: ModelRow, store: ModelStore, settings: VisionSettings) -> Tagger:
+    """A tagger, ready."""
+    return OnnxTagger(row, OnnxSession(store.ensure(row), row, settings), threads_of(settings))
 
 
 def load_segmenter(row: ModelRow, store: ModelStore, settings: VisionSettings) -> Segmenter:

@@ -97,7 +97,10 @@ class Registry:
             ModelError: there is none, or it is for another task.
         """
         if model_id == DEFAULT:
-            return next(row for row in self.rows if row.default and row.task == task and not self.is_own(row.id))
+            chosen = next((row for row in self.rows if row.default and row.task == task and not self.is_own(row.id)), None)
+            if chosen is None:
+                raise ModelError(f"there is no default model for {task}; name one, `intake models list` shows them")
+            return chosen
         row = self._rows.get(model_id)
         if row is None or row.task != task:
             fits = ", ".join(row.id for row in self.rows if row.task == task)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 ModelId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Task = Literal["segment", "embed"]
+Task = Literal["segment", "embed", "tag"]
 Triple = tuple[float, float, float]
 
 
@@ -19,7 +19,7 @@ class RowPart(BaseModel):
 
 
 class InputSpec(RowPart):
-    """How a photo (segment) or a crop (embed) becomes the model's input.
+    """How a photo (segment) or a crop (embed, tag) becomes the model's input.
 
     The pixels, RGB 0..255, are resized to (`height`, `width`), multiplied by 1/255 (`unit`), divided by the photo's own
     brightest value (`photo-max`, what U²-Net was trained with) or left as they are (`byte`); then `mean` is subtracted and the
@@ -50,13 +50,44 @@ class OutputSpec(RowPart):
     """What is read from the graph.
 
     A segmenter's output is (batch, channels, h, w) or (batch, h, w); `channels` are those that mean garment, added up after
-    `activation`. An embedder's output is (batch, `dimension`).
+    `activation`. An embedder's output is (batch, `dimension`), and so is a tagger's: probabilities, head after head.
     """
 
     name: str
     dimension: int | None = Field(default=None, ge=1, le=65_536)
     activation: Literal["none", "sigmoid", "softmax"] = "none"
     channels: tuple[int, ...] = (0,)
+    classes: tuple[str, ...] | None = Field(
+        default=None, description="Of a segmenter: what each channel is; None: it knows no classes."
+    )
+
+
+class HeadSpec(RowPart):
+    """One thing a tagger says of a garment: probabilities of `labels`, which add up to 1."""
+
+    name: str
+    labels: tuple[str, ...] = Field(min_length=2)
+    attribute: Literal["gender", "category"] | None = Field(
+        default=None, description="The event's attribute that it is about, if it is about one."
+    )
+    values: tuple[str, ...] = Field(default=(), description="What the attribute is set to, for each label; empty: the label.")
+    words: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="Other words for labels or values, as in footwear = Heels, Flats."
+    )
+    sure: float = Field(
+        default=1.0, gt=0, le=1, description="Probability from which what it says is taken for true; measured on held-out photos."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"head {self.name}: two labels are the same")
+        if self.values and len(self.values) != len(self.labels):
+            raise ValueError(f"head {self.name}: {len(self.values)} values for {len(self.labels)} labels")
+        known = {*self.labels, *self.values}
+        if unknown := sorted({label for labels in self.words.values() for label in labels} - known):
+            raise ValueError(f"head {self.name}: words mean {', '.join(unknown)}, which is no label")
+        return self
 
 
 class ModelRow(RowPart):
@@ -79,6 +110,7 @@ class ModelRow(RowPart):
     opset: int | None = Field(default=None, ge=7)
     input: InputSpec | None = None
     output: OutputSpec | None = None
+    heads: tuple[HeadSpec, ...] = Field(default=(), description="Of a tagger, in the order of its output.")
     cpu_max_batch: int = Field(default=16, ge=1, description="Largest batch that is worth it on a CPU; measured.")
     fp16: bool = Field(default=True, description="Whether half precision keeps the results (on a GPU).")
     fp16_keep: tuple[str, ...] = Field(default=(), description="Prefixes of names of nodes that stay in full precision.")
@@ -93,6 +125,13 @@ class ModelRow(RowPart):
                 raise ValueError("an embedder needs output.dimension")
             if self.task == "segment" and self.input is not None and self.input.mask is not None:
                 raise ValueError("a segmenter takes no mask")
+            if self.task == "tag" and self.input is not None and self.input.mask is not None:
+                raise ValueError("a tagger takes no mask")
         elif self.task != "segment":
-            raise ValueError(f"{self.kind} is a segmenter, not an embedder")
+            raise ValueError(f"{self.kind} is a segmenter, not {'an embedder' if self.task == 'embed' else 'a tagger'}")
+        numbers = sum(len(head.labels) for head in self.heads)
+        if self.task == "tag" and (not self.heads or self.output is None or self.output.dimension != numbers):
+            raise ValueError(f"a tagger needs heads, and output.dimension to be the number of their labels ({numbers})")
+        if self.task != "tag" and self.heads:
+            raise ValueError("only a tagger has heads")
         return self

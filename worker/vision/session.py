@@ -113,7 +113,7 @@ class OnnxSession:
     def _check_output(self) -> None:
         output = self._session.get_outputs()[0]
         wanted = self._row.output.dimension if self._row.output else None
-        if wanted is not None and isinstance(output.shape[-1], int) and output.shape[-1] != wanted:
+        if wanted is not None and output.shape and isinstance(output.shape[-1], int) and output.shape[-1] != wanted:
             raise ModelError(f"model {self._row.id}: the graph's vectors have {output.shape[-1]} numbers, the row says {wanted}")
 
     def _runner(self, position: int, size: int, settings: VisionSettings) -> Runner:

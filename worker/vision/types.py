@@ -1,4 +1,4 @@
-"""What the vision room takes and hands on, and its two seams: a segmenter and an embedder."""
+"""What the vision room takes and hands on, and its seams: a segmenter, an embedder, a tagger."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from worker.vision.rows import HeadSpec
 
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
@@ -68,3 +70,18 @@ class Embedder(Protocol):
 
     def embed(self, crops: Sequence[Crop]) -> FloatArray:
         """(len(crops), dimension) float32, L2-normalised rows, in order."""
+
+
+class Tagger(Protocol):
+    """Says what a garment is. Raises as `Segmenter`."""
+
+    @property
+    def model_id(self) -> str:
+        """Registry id."""
+
+    @property
+    def heads(self) -> tuple[HeadSpec, ...]:
+        """What it says, in the order of its output."""
+
+    def tag(self, photos: Sequence[ByteArray]) -> FloatArray:
+        """(len(photos), labels of all heads) float32 probabilities of photos or crops ((h, w, 3) uint8, sizes may differ)."""

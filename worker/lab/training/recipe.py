@@ -45,7 +45,7 @@ class Exportable:
 
     module: nn.Module
     inputs: Mapping[str, Tensor]
-    task: Literal["segment", "embed"]
+    task: Literal["segment", "embed", "tag"]
     input: InputSpec
     output: OutputSpec
     licence: str
