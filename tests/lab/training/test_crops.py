@@ -38,8 +38,12 @@ def jpeg(seed: int) -> bytes:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
+    return write_data(tmp_path)
+
+
+def write_data(place: Path) -> Path:
     """One shop zipped, one unpacked, and phone photos of six senders."""
-    folder = tmp_path / "data"
+    folder = place / "data"
     for source in ("luma", "venia", "clothing"):
         (folder / source).mkdir(parents=True)
     with zipfile.ZipFile(folder / "luma" / "images.zip", "w") as file:

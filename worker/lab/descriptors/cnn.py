@@ -81,10 +81,20 @@ def load_backbone(backbone: Backbone, weights: Path | None, settings: VisionSett
         ModelError: the file the user named does not hold this network's weights.
         ConfigurationError: a GPU is asked for and torch sees none.
     """
+    net, where = weighted(backbone, weights, settings)
+    return CnnDescriptor(backbone, headless(net, backbone), where, settings)
+
+
+def weighted(backbone: Backbone, weights: Path | None, settings: VisionSettings) -> tuple[nn.Module, str]:
+    """The whole network with the best weights that can be had, and where they come from; begins with ``random`` where there are none.
+
+    Raises:
+        ModelError: the file the user named does not hold this network's weights.
+    """
     net = build(backbone)
     if weights is not None:
         load_by_name_or_place(net, read_state(weights), str(weights))
-        return CnnDescriptor(backbone, headless(net, backbone), f"file {weights.name}", settings)
+        return net, f"file {weights.name}"
     where, why = "", ""
     if backbone.packaged is not None:
         try:
@@ -97,7 +107,7 @@ def load_backbone(backbone: Backbone, weights: Path | None, settings: VisionSett
         if state is not None:
             net.load_state_dict(state)
             where = f"{backbone.library} ImageNet"
-    return CnnDescriptor(backbone, headless(net, backbone), where or f"random, seed {SEED}: {why}", settings)
+    return net, where or f"random, seed {SEED}: {why}"
 
 
 def build(backbone: Backbone) -> nn.Module:
