@@ -69,11 +69,23 @@ def evaluate(
     method: Annotated[list[str] | None, typer.Option("--method", help="As of embed; several times. None: default.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="File that gets every figure.", dir_okay=False)] = None,
     html_file: Annotated[Path | None, typer.Option("--html", help="File that gets the report.", dir_okay=False)] = None,
+    markdown_file: Annotated[
+        Path | None, typer.Option("--markdown", help="File that gets the table for a README.", dir_okay=False)
+    ] = None,
+    methods_file: Annotated[
+        Path | None,
+        typer.Option("--methods-file", help="File of further methods, one a line; # begins a comment.", dir_okay=False),
+    ] = None,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Measure each method's memory, in a process of its own (Linux; seconds each).")
+    ] = False,
     threshold: Annotated[
         list[str] | None,
         typer.Option("--threshold", help="METHOD=SIMILARITY from which it is a duplicate; without: the calibrated one, if any."),
     ] = None,
-    pictures: Annotated[int, typer.Option(min=0, help="Hits and misses shown of each method and kind.")] = 5,
+    pictures: Annotated[
+        int, typer.Option(min=0, help="Hits and misses shown of each method and kind (of the best eight methods).")
+    ] = 5,
     fit: FitOption = None,
     attributes: AttributesOption = None,
     weights: WeightsOption = None,
@@ -82,22 +94,26 @@ def evaluate(
     """Search every query in the catalogue by each method; what is found, what it costs, and what it looks like."""
     from worker.lab.comparing import compare  # noqa: PLC0415
     from worker.lab.manifest import read_manifest  # noqa: PLC0415
-    from worker.lab.method import parse_methods  # noqa: PLC0415
+    from worker.lab.method import parse_methods, read_methods  # noqa: PLC0415
     from worker.lab.report.data import tables, write_json  # noqa: PLC0415
+    from worker.lab.report.markdown import write_markdown  # noqa: PLC0415
     from worker.lab.report.page import write_page  # noqa: PLC0415
 
-    parsed, named = read_manifest(manifest), parse_methods(method or ["default"])
+    texts = [*(method or ()), *(read_methods(methods_file) if methods_file is not None else ())]
+    parsed, named = read_manifest(manifest), parse_methods(texts or ["default"])
     thresholds = _thresholds(threshold or (), [item.text for item in named])
     options = fit_options(fit, attributes)
     with open_lab(weights, no_cache=no_cache) as (workbench, bench):
         with progress_bar() as starter:
-            evaluated = compare(parsed, named, workbench, bench, options, thresholds, starter)
+            evaluated = compare(parsed, named, workbench, bench, options, thresholds, starter, memory=memory)
         for item in evaluated:
             say_random(item.result.method, item.result.weights)
         report_unread(evaluated[0].embedded)
         results = [item.result for item in evaluated]
         if json_file is not None:
             write_json(results, manifest, json_file)
+        if markdown_file is not None:
+            write_markdown(results, markdown_file)
         if html_file is not None:
             write_page(evaluated, manifest, html_file, bench.shown, pictures)
     console = Console(width=None if sys.stdout.isatty() else 160)

@@ -22,6 +22,7 @@ BUSY_S = 60.0  # how long one process waits for another's write
 _TABLES = """
 create table if not exists vectors (method text, content blob, vector blob, ms real, primary key (method, content)) without rowid;
 create table if not exists masks (segmenter text, content blob, png blob, ms real, primary key (segmenter, content)) without rowid;
+create table if not exists memory (method text primary key, loaded_mb real, peak_mb real) without rowid;
 """
 
 
@@ -91,6 +92,15 @@ class LabCache:
         done, png = cv2.imencode(".png", alpha)
         if done:
             self._run("insert or replace into masks values (?, ?, ?, ?)", (segmenter, content, png.tobytes(), ms))
+
+    def memory(self, method: str) -> tuple[float, float] | None:
+        """Megabytes that a method took: loaded, and at its peak."""
+        row = self._one("select loaded_mb, peak_mb from memory where method = ?", (method,))
+        return None if row is None else (float(cast("float", row[0])), float(cast("float", row[1])))
+
+    def put_memory(self, method: str, loaded_mb: float, peak_mb: float) -> None:
+        """Keep what `memory` gives."""
+        self._run("insert or replace into memory values (?, ?, ?)", (method, loaded_mb, peak_mb))
 
     def close(self) -> None:
         """Close the file."""

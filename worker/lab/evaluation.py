@@ -77,13 +77,25 @@ class UnseenResult:
 
 @dataclass(frozen=True, slots=True)
 class CostResult:
-    """What a photo costs: milliseconds (median, on the machine that embedded it), megabytes of its vector, megabytes of the models."""
+    """What a photo costs.
+
+    Attributes:
+        segment_ms, describe_ms: median milliseconds, on the machine that embedded it.
+        vector_mb: megabytes of its vector.
+        model_mb: megabytes of the models' weights.
+        dimension: length of the vector.
+        memory_mb: the most resident memory while a photo goes through, above an idle process (see `worker.lab.memory`); None where it
+            was not measured.
+        loaded_mb: of it, what is there before the first photo.
+    """
 
     segment_ms: float
     describe_ms: float
     vector_mb: float
     model_mb: float
     dimension: int
+    memory_mb: float | None = None
+    loaded_mb: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, cast
 
 from worker.errors import ConfigurationError
@@ -82,6 +83,22 @@ def parse_methods(texts: list[str]) -> list[Method]:
     if twice:
         raise ConfigurationError(f"method {min(twice)!r} is named twice")
     return methods
+
+
+def read_methods(path: Path) -> list[str]:
+    """Methods from a file: one a line; what follows a # is a comment.
+
+    Raises:
+        ConfigurationError: it cannot be read, or names none.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read methods from {path}: {error}") from error
+    texts = [text for text in (line.partition("#")[0].strip() for line in lines) if text]
+    if not texts:
+        raise ConfigurationError(f"{path} names no method; it holds one a line, written {GRAMMAR}")
+    return texts
 
 
 def _reduction(part: str, text: str) -> Reduction:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from worker.lab.looking.drawing import COLOURS, save_png
 from worker.lab.looking.maps import Spot, draw_map, group_colours, spots_at, with_thumbnails
 from worker.lab.looking.page import MapPart, Part, write_look_page
 from worker.lab.looking.plates import CENTRAL, TILE, draw_clusters, draw_sheet, draw_silhouette
-from worker.lab.looking.projection import TITLES, Projection, project
+from worker.lab.looking.projection import TITLES, Projection, centred, project
 from worker.lab.looking.sheets import Sheet, make_sheets, threshold_of
 from worker.lab.report.data import method_name
 from worker.lab.report.pictures import fit_inside
@@ -158,7 +158,7 @@ class _Maker:
     def _drawn(self) -> Iterable[str]:
         for spots in self._spots.values():
             yield from (spots[number].location for number in with_thumbnails(spots))
-            catalogue = [spot for spot in spots if spot.catalogue]
+            catalogue = enlarged(spots)
             yield from (catalogue[number].location for number in with_thumbnails(catalogue))
         if self._there.clustering is not None:
             for cluster in self._there.clustering.clusters:
@@ -187,7 +187,7 @@ class _Maker:
         queries = sum(lines[row].role == "query" for row in self._there.shown)
         facts = [
             f"{len(self._there.shown)} photos: {len(self._there.catalogue)} of the catalogue's {len(self._manifest.articles)} articles, {queries} queries",
-            f"vectors of {self._embedded.dimension} numbers, compared by {self._embedded.loaded.distance}",
+            f"Vectors of {self._embedded.dimension} numbers, compared by {self._embedded.loaded.distance}",
         ]
         if self._embedded.faults:
             facts.append(f"{len(self._embedded.faults)} photos cannot be read and are not shown")
@@ -201,7 +201,7 @@ class _Maker:
 
     def _map(self, how: Projection, spots: list[Spot]) -> MapPart:
         title = f"{TITLES[how]}: {self._of}"
-        pixels = draw_map(title, spots, group_colours(spots), self._crops)
+        pixels = draw_map(title, spots, group_colours(spots, UNSEEN), self._crops)
         return MapPart(TITLES[how], f"map-{how}.png", self._picture(f"map-{how}.png", pixels), tuple(spots))
 
     def _clusters(self) -> list[Part]:
@@ -220,9 +220,8 @@ class _Maker:
         colours = {cluster.name: COLOURS[(cluster.number - 1) % len(COLOURS)] for cluster in clustering.clusters}
         for how, spots in self._spots.items():
             own = [
-                Spot(s.x, s.y, s.location, names[number_of[s.location]], True, f"{names[number_of[s.location]]} · {s.title}")  # noqa: FBT003
-                for s in spots
-                if s.catalogue
+                replace(spot, group=names[number_of[spot.location]], title=f"{names[number_of[spot.location]]} · {spot.title}")
+                for spot in enlarged(spots)
             ]
             place = {spot.location: (spot.x, spot.y) for spot in own}
             labels = [(*place[locations[cluster.members[0]]], cluster.name) for cluster in clustering.clusters]
@@ -251,6 +250,13 @@ class _Maker:
             title = f"Unseen garments most like an article, {len(sheet.rows)} of {sheet.of}; {named}: {self._of}"
         pixels = draw_sheet(title, sheet, self._crops, self._photos)
         return Part(title, f"{sheet.name}.png", self._picture(f"{sheet.name}.png", pixels))
+
+
+def enlarged(spots: Sequence[Spot]) -> list[Spot]:
+    """The catalogue's spots alone, spread over the whole map."""
+    own = [spot for spot in spots if spot.catalogue]
+    places = np.array([(spot.x, spot.y) for spot in own]).reshape(-1, 2)
+    return spots_at(centred(places), own) if own else []
 
 
 def describe(files: Sequence[Path]) -> str:

@@ -68,11 +68,12 @@ def with_thumbnails(spots: Sequence[Spot]) -> list[int]:
     return sorted(taken)
 
 
-def group_colours(spots: Sequence[Spot]) -> dict[str, Colour]:
-    """A colour for each of the most frequent groups; the others are grey."""
+def group_colours(spots: Sequence[Spot], grey: str) -> dict[str, Colour]:
+    """A colour for each of the most frequent groups; the others are grey, and so is the one called `grey`, which is named last."""
     counted = Counter(spot.group for spot in spots if spot.group)
-    named = [name for name, _ in sorted(counted.items(), key=lambda item: (-item[1], item[0]))]
-    return dict(zip(named[: len(COLOURS)], COLOURS, strict=False))
+    named = [name for name, _ in sorted(counted.items(), key=lambda item: (-item[1], item[0])) if name != grey]
+    colours = dict(zip(named[: len(COLOURS)], COLOURS, strict=False))
+    return colours | ({grey: GREY} if grey in counted else {})
 
 
 def draw_map(
@@ -99,8 +100,8 @@ def draw_map(
         corner = round(x - side / 2), round(y - side / 2)
         drawn.tile(*corner, side, crops.get(spot.location), colours.get(spot.group, GREY), frame)
     for x, y, words in labels:
-        left, top = on_canvas(Spot(x, y, "", "", catalogue=True, title=""))
-        drawn.draw.text((left, top), words, fill=INK, font=font(24), anchor="mm", stroke_width=5, stroke_fill=WHITE)
+        left, middle = on_canvas(Spot(x, y, "", "", catalogue=True, title=""))
+        drawn.draw.text((left, middle - side / 2), words, fill=INK, font=font(24), anchor="mb", stroke_width=5, stroke_fill=WHITE)
     for number, (words, colour) in enumerate(legend):
         x = MARGIN + (number % LEGEND_COLUMNS) * (SIDE - 2 * MARGIN) // LEGEND_COLUMNS
         y = HEAD + SIDE + number // LEGEND_COLUMNS * LEGEND_LINE

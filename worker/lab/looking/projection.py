@@ -65,6 +65,11 @@ def project(vectors: FloatArray, distance: Distance, how: Projection) -> DoubleA
         points, metric = space_of(vectors, distance)
         begin = _begin(points)
         placed = _tsne(points, metric, begin) if how == "tsne" else _umap(points, metric, begin)
+    return centred(placed)
+
+
+def centred(placed: DoubleArray) -> DoubleArray:
+    """(n, 2) places moved and scaled so that the longer side is 0..1, and the middle 0.5."""
     low, high = placed.min(axis=0), placed.max(axis=0)
     return np.asarray((placed - (low + high) / 2) / max(float((high - low).max()), 1e-12) + 0.5, np.float64)
 

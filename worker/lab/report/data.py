@@ -151,7 +151,7 @@ def _unseen_table(results: Sequence[MethodResult]) -> Table:
 
 
 def _cost_table(results: Sequence[MethodResult]) -> Table:
-    heads = ("cut out, ms", "describe, ms", "numbers", "vector, kB", "models, MB", "not readable")
+    heads = ("cut out, ms", "describe, ms", "numbers", "vector, kB", "models, MB", "memory, MB", "not readable")
     table = Table(Column("method", no_wrap=True), *(Column(head, justify="right") for head in heads))
     table.title = "Cost of a photo (median, on this machine as loaded as it was)"
     for result in results:
@@ -163,6 +163,7 @@ def _cost_table(results: Sequence[MethodResult]) -> Table:
             str(cost.dimension),
             f"{cost.vector_mb * 1000:.1f}",
             f"{cost.model_mb:.1f}",
+            "" if cost.memory_mb is None else f"{cost.memory_mb:.0f}",
             str(result.unreadable),
         )
     return table

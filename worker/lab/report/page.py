@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -15,12 +15,14 @@ from worker.lab.evaluation import ALL, Evaluated, KindResult, MethodResult
 from worker.lab.files import writing
 from worker.lab.metrics import TOPS
 from worker.lab.report.data import kind_names, method_name, overviews, percent
+from worker.lab.report.markdown import best_first
 from worker.lab.report.pictures import Album, Confusion, QueryRow, Reader, Shower, shown_kinds
 from worker.lab.report.svg import COLOURS, Line, chart, swatch
 
 TEMPLATE = "template.html"
 DEFAULT_ROWS = 5
 CONFUSIONS = 8
+MOST_DRAWN = 8  # lines that a chart can hold, and methods whose pictures somebody looks at
 GREY = len(COLOURS) - 1  # the style that chance is drawn in
 
 
@@ -58,7 +60,8 @@ def write_page(evaluated: Sequence[Evaluated], manifest: Path, path: Path, read:
     """Write the report, whole or not at all. `rows`: hits and misses shown of each method and kind."""
     results = [item.result for item in evaluated]
     album = Album(read)
-    methods = [_method_section(item, album, rows) for item in evaluated]
+    drawn = drawn_methods(results)
+    methods = [_method_section(item, album, rows) for item in evaluated if item.result.method in drawn]
     text = (resources.files("worker.lab.report") / TEMPLATE).read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["percent"] = percent
@@ -67,8 +70,8 @@ def write_page(evaluated: Sequence[Evaluated], manifest: Path, path: Path, read:
         manifest=str(manifest),
         results=results,
         name=method_name,
-        legend=[(method_name(result), swatch(number)) for number, result in enumerate(results)],
-        kinds=[_kind_section(name, results) for name in kind_names(results)],
+        legend=[(method_name(result), swatch(drawn[result.method])) for result in results if result.method in drawn],
+        kinds=[_kind_section(name, results, drawn) for name in kind_names(results)],
         overviews=overviews(results),
         categories=_categories(results),
         methods=methods,
@@ -80,11 +83,17 @@ def write_page(evaluated: Sequence[Evaluated], manifest: Path, path: Path, read:
         part.write_text(page, encoding="utf-8")
 
 
-def _kind_section(name: str, results: Sequence[MethodResult]) -> KindSection:
+def drawn_methods(results: Sequence[MethodResult]) -> dict[str, int]:
+    """Methods that have lines and pictures, with the number of their line: all, or of more than `MOST_DRAWN` the best."""
+    chosen = {result.method for result in best_first(results)[:MOST_DRAWN]}
+    names = [result.method for result in results if result.method in chosen]
+    return {name: number for number, name in enumerate(names)}
+
+
+def _kind_section(name: str, results: Sequence[MethodResult], numbers: Mapping[str, int]) -> KindSection:
     rows = tuple((result, kind) for result in results for kind in result.kinds if kind.kind == name)
     first = rows[0][1]
-    numbers = {result.method: number for number, result in enumerate(results)}
-    numbered = [(numbers[result.method], result.method, kind) for result, kind in rows]
+    numbered = [(numbers[result.method], result.method, kind) for result, kind in rows if result.method in numbers]
     tops = [(n, Line(text, [(k, kind.top[k]) for k in TOPS])) for n, text, kind in numbered]
     chance = (GREY, Line("by chance", [(k, first.chance[k]) for k in TOPS]))
     roc = [(n, Line(text, kind.curves.roc)) for n, text, kind in numbered if kind.curves]
