@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from worker.vision.garment_classes import CLASSES
+
 ModelId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Task = Literal["segment", "embed", "tag"]
@@ -60,6 +62,14 @@ class OutputSpec(RowPart):
     classes: tuple[str, ...] | None = Field(
         default=None, description="Of a segmenter: what each channel is; None: it knows no classes."
     )
+
+    @model_validator(mode="after")
+    def _classes_are_known(self) -> Self:
+        if self.classes is not None and self.classes != CLASSES:
+            raise ValueError(f"classes must be {', '.join(CLASSES)}, in this order")
+        if self.classes is not None and self.activation != "softmax":
+            raise ValueError("a segmenter with classes needs activation `softmax`")
+        return self
 
 
 class HeadSpec(RowPart):

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 
 from worker.errors import ModelError
+from worker.vision.choosing import garment_in_question
+from worker.vision.garment_classes import CLASSES
 from worker.vision.preprocess import from_output, to_input
 from worker.vision.rows import ModelRow, OutputSpec
 from worker.vision.session import OnnxSession
@@ -43,18 +45,42 @@ class OnnxSegmenter:
         """Registry id."""
         return self._row.id
 
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """What each channel is; None where the model knows no classes."""
+        return self._output.classes
+
     def segment(self, photos: Sequence[ByteArray], categories: Sequence[str | None] | None = None) -> list[Mask]:
-        """As `Segmenter.segment`. This one knows no classes: `categories` changes nothing."""
-        del categories
+        """As `Segmenter.segment`. A model without classes gives the same whatever `categories`."""
         if not photos:
             return []
-        batch = np.stack(list(self._pool.map(lambda photo: to_input(photo, self._input), photos)))
-        output = self._session.run({self._input.image: batch})
-        return list(self._pool.map(self._mask, output, photos))
+        wanted = categories if categories is not None else [None] * len(photos)
+        return list(self._pool.map(self._mask, self._run(photos), photos, wanted))
 
-    def _mask(self, output: FloatArray, photo: ByteArray) -> Mask:
-        plane = foreground(output, self._output)
+    def label(self, photos: Sequence[ByteArray]) -> list[ByteArray]:
+        """One (h, w) uint8 a photo: the number of each pixel's class; without classes 255 for garment and 0 for the rest."""
+        if not photos:
+            return []
+        return list(self._pool.map(self._labels, self._run(photos), photos))
+
+    def _run(self, photos: Sequence[ByteArray]) -> FloatArray:
+        batch = np.stack(list(self._pool.map(lambda photo: to_input(photo, self._input), photos)))
+        return self._session.run({self._input.image: batch})
+
+    def _mask(self, output: FloatArray, photo: ByteArray, category: str | None) -> Mask:
+        if self._output.classes is None:
+            plane = foreground(output, self._output)
+        else:
+            plane = garment_in_question(shares_of(output, self._output), category)
         return mask_of(from_output(plane, photo.shape[0], photo.shape[1], self._input))
+
+    def _labels(self, output: FloatArray, photo: ByteArray) -> ByteArray:
+        height, width = photo.shape[:2]
+        if self._output.classes is None:
+            alpha = from_output(foreground(output, self._output), height, width, self._input)
+            return np.where(alpha >= HALF, 255, 0).astype(np.uint8)
+        planes = [from_output(plane, height, width, self._input) for plane in shares_of(output, self._output)]
+        return np.asarray(np.stack(planes).argmax(axis=0), np.uint8)
 
 
 class GrabCutSegmenter:
@@ -101,16 +127,28 @@ def mask_of(alpha: ByteArray) -> Mask:
 
 def foreground(output: FloatArray, spec: OutputSpec) -> FloatArray:
     """One photo's output, (channels, h, w) or (h, w), as one plane of garment, 0..1."""
-    planes = output[None] if output.ndim == 2 else output
+    planes = _activated(output, spec)
     if max(spec.channels) >= len(planes):
         raise ModelError(f"the segmenter gives {len(planes)} channels, its row names channel {max(spec.channels)}")
+    garment: FloatArray = np.sum(planes[list(spec.channels)], axis=0, dtype=np.float32)
+    return garment
+
+
+def shares_of(output: FloatArray, spec: OutputSpec) -> FloatArray:
+    """One photo's output, (classes, h, w), as the share of each class, 0..1."""
+    if output.ndim != 3 or len(output) != len(CLASSES):
+        raise ModelError(f"the segmenter gives {output.shape}, its row names {len(CLASSES)} classes")
+    return _activated(output, spec)
+
+
+def _activated(output: FloatArray, spec: OutputSpec) -> FloatArray:
+    planes = output[None] if output.ndim == 2 else output
     if spec.activation == "softmax":
         powers = np.exp(planes - planes.max(axis=0))
         planes = np.divide(powers, powers.sum(axis=0), dtype=np.float32)
     elif spec.activation == "sigmoid":
         planes = np.divide(1.0, 1.0 + np.exp(-np.clip(planes, -60, 60)), dtype=np.float32)
-    garment: FloatArray = np.sum(planes[list(spec.channels)], axis=0, dtype=np.float32)
-    return garment
+    return planes
 
 
 def _grabcut(photo: ByteArray) -> Mask:

@@ -1,0 +1,142 @@
+"""Which of the garments in a photo is the one in question: by the event's category, else by area and place; never the person."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from worker.vision.garment_classes import (
+    ACCESSORY,
+    CLASSES,
+    FOOTWEAR,
+    FULL_BODY,
+    GARMENTS,
+    LOWER,
+    OUTERWEAR,
+    PERSON,
+    UPPER,
+    class_of_category,
+)
+from worker.vision.types import ByteArray, FloatArray
+
+# Classes a network takes for one another, likeliest first: a cardigan for a sweater, a long shirt for a dress.
+KIN: dict[int, tuple[int, ...]] = {
+    UPPER: (OUTERWEAR, FULL_BODY),
+    OUTERWEAR: (UPPER, FULL_BODY),
+    FULL_BODY: (UPPER, LOWER, OUTERWEAR),
+    LOWER: (FULL_BODY,),
+    FOOTWEAR: (),
+    ACCESSORY: (),
+}
+# A person is in the photo from this share of it, and this share of what garments have: less is a hand, a print, a mistake.
+PERSON_OF_PHOTO, PERSON_OF_GARMENTS = 0.005, 0.05
+# A class with less than this share of the photo, and of all garments, is too little to be the garment in question.
+LEAST_OF_PHOTO, LEAST_OF_GARMENTS = 0.004, 0.04
+# Kin with less than this share of the chosen class is taken for a part of it: a collar, a hem, a doubt.
+PART = 0.35
+# On a garment without a wearer, another kind of garment is one of its own from this share of all.
+APART = 0.25
+# Of two components the other belongs to the garment (the second shoe) from this share of the first.
+SECOND = 0.3
+CENTRE_SPREAD = 0.35  # of the photo's half diagonal: how fast the weight of a garment falls with its distance from the middle
+
+LabelArray = npt.NDArray[np.intp]
+
+
+class _View(NamedTuple):
+    labels: LabelArray
+    areas: npt.NDArray[np.float64]  # of each class, as a share of the photo
+    garment: float
+
+
+def garment_in_question(shares: FloatArray, category: str | None) -> FloatArray:
+    """The garment in question as one plane.
+
+    Args:
+        shares: (classes, h, w) float32, adding up to 1, in the order of `CLASSES`.
+        category: the event's attribute.
+
+    Returns:
+        (h, w) float32, 0..1. All garments together where the wanted one cannot be found, and where there is none at all.
+    """
+    labels = shares.argmax(axis=0)
+    areas = np.bincount(labels.ravel(), minlength=len(CLASSES)) / labels.size
+    view = _View(labels, areas, float(areas[list(GARMENTS)].sum()))
+    every = _plane(shares, GARMENTS)
+    if view.garment == 0:
+        return every
+    wanted = class_of_category(category)
+    worn = areas[PERSON] >= PERSON_OF_PHOTO and areas[PERSON] >= PERSON_OF_GARMENTS * view.garment
+    if worn:
+        return _plane(shares, _worn_by_category(view, wanted) if wanted is not None else _worn(view))
+    if wanted is None:
+        return every * _one_thing(view)
+    return _plane(shares, _alone(view, wanted))
+
+
+def _plane(shares: FloatArray, chosen: tuple[int, ...]) -> FloatArray:
+    plane: FloatArray = shares[list(chosen)].sum(axis=0, dtype=np.float32)
+    return plane
+
+
+def _worn_by_category(view: _View, wanted: int) -> tuple[int, ...]:
+    for number in (wanted, *KIN[wanted]):
+        if _enough(view, number):
+            # A dress that is taken for a top and a skirt is both of them.
+            both = wanted == FULL_BODY and number in (UPPER, LOWER)
+            return tuple(n for n in (UPPER, LOWER) if _enough(view, n)) if both else _with_parts(view, number)
+    return GARMENTS
+
+
+def _worn(view: _View) -> tuple[int, ...]:
+    scores = {number: _weight(view.labels == number) for number in GARMENTS}
+    return _with_parts(view, max(scores, key=lambda number: scores[number]))
+
+
+def _with_parts(view: _View, number: int) -> tuple[int, ...]:
+    return (number, *(kin for kin in KIN[number] if view.areas[kin] < PART * view.areas[number]))
+
+
+def _alone(view: _View, wanted: int) -> tuple[int, ...]:
+    """Without a wearer everything is the garment, but for what is surely another one."""
+    own = {wanted, *KIN[wanted]}
+    if sum(view.areas[number] for number in own) < APART * view.garment:
+        return GARMENTS  # the wanted kind is hardly there: the network is wrong rather than the event
+    return tuple(n for n in GARMENTS if n in own or view.areas[n] < APART * view.garment)
+
+
+def _one_thing(view: _View) -> FloatArray:
+    """1 where the largest and most central thing is, and what is of its class beside it; 0 on other things."""
+    solid = np.isin(view.labels, GARMENTS).astype(np.uint8)
+    count, regions = cv2.connectedComponents(solid, connectivity=8)
+    weights = [_weight(regions == number) for number in range(1, count)]
+    first = 1 + int(np.argmax(weights))
+    kind = _main_class(view.labels[regions == first])
+    dropped = np.zeros(solid.shape, np.uint8)
+    for number in range(1, count):
+        mine = regions == number
+        if number != first and (weights[number - 1] < SECOND * weights[first - 1] or _main_class(view.labels[mine]) != kind):
+            dropped[mine] = 1
+    # The soft edge of what is dropped goes with it.
+    near: ByteArray = np.asarray(cv2.dilate(dropped, np.ones((5, 5), np.uint8)), np.uint8)
+    kept = (near == 0) | ((solid == 1) & (dropped == 0))
+    return np.asarray(kept, np.float32)
+
+
+def _main_class(labels: LabelArray) -> int:
+    return int(np.bincount(labels, minlength=len(CLASSES)).argmax())
+
+
+def _enough(view: _View, number: int) -> bool:
+    return bool(view.areas[number] >= max(LEAST_OF_PHOTO, LEAST_OF_GARMENTS * view.garment))
+
+
+def _weight(mask: npt.NDArray[np.bool_]) -> float:
+    """Pixels, each weighed by how near the photo's middle it is."""
+    height, width = mask.shape
+    y, x = np.ogrid[:height, :width]
+    off = ((y + 0.5) / height - 0.5) ** 2 + ((x + 0.5) / width - 0.5) ** 2
+    return float(np.exp(-off[mask] / (2 * (CENTRE_SPREAD / 2**0.5) ** 2)).sum())
