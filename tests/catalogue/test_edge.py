@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
@@ -223,6 +224,96 @@ def test_a_nearly_full_disk_refuses_writes_and_goes_on_reading(settings: Catalog
     full.close()
 
 
+def test_a_file_that_could_not_grow_costs_no_point_and_writes_go_on_when_it_can(tmp_path: Path) -> None:
+    """A limit on the size of files stands for a disk that is full: the engine's own write fails, with EFBIG instead of ENOSPC."""
+    program = """
+        import base64, os, random, resource
+        from dataclasses import replace
+        from worker.errors import CatalogueUnavailable
+
+        def limit(size):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+        def large(n):  # incompressible: payloads are packed into pages of 32 MB
+            return replace(pending(f"a-{n}", n), record=base64.b64encode(random.Random(n).randbytes(2_000_000)).decode())
+
+        catalogue.upsert([pending("first", 1)])
+        limit(0)
+        for n in range(30):
+            try:
+                catalogue.upsert([large(n)])
+            except CatalogueUnavailable as error:
+                print(n, error)
+                break
+        for _ in range(2):
+            try:
+                catalogue.upsert([pending("late", 2)])
+            except CatalogueUnavailable as error:
+                print("still", error)
+        limit(resource.RLIM_INFINITY)
+        catalogue.upsert([pending("later", 3)])
+        wanted = ["first", "later", *(f"a-{i}" for i in range(n))]
+        print(sorted(set(wanted) - set(catalogue.points_of_arrivals(wanted))))
+        admin.close()
+        """
+
+    done = _run_child(tmp_path / "index", program)
+
+    assert done.returncode == 0, done.stderr
+    failed, still, again, missing = done.stdout.splitlines()
+    assert "could not write" in failed
+    assert "File too large" in failed
+    assert int(failed.split()[0]) > 1
+    assert still.startswith("still")
+    assert again.startswith("still")
+    assert missing == "[]"
+
+
+def test_a_nearly_full_disk_does_not_make_a_failed_engine_forget_its_guard(settings: CatalogueSettings) -> None:
+    admin = open_catalogue_admin(settings)
+    catalogue = ensure_live_catalogue(admin, FINGERPRINT, DIMENSION)
+    catalogue.upsert([article("shirt", 1)])
+    handle = catalogue._handle  # type: ignore[attr-defined]
+    handle.failed, enough = True, handle.min_free_bytes
+
+    handle.min_free_bytes = 10**18
+    with pytest.raises(CatalogueUnavailable, match="MB left"):
+        catalogue.upsert([article("coat", 2)])
+    assert names(catalogue.search([query(1)])[0]) == ["shirt"]
+    handle.min_free_bytes = enough
+    catalogue.upsert([article("coat", 2)])
+    assert sorted(names(catalogue.search([query(1)])[0])) == ["coat", "shirt"]
+    admin.close()
+    with pytest.raises(ConfigurationError, match="closed or dropped"):
+        catalogue.search([query(1)])
+
+
+def test_calls_that_run_while_the_engine_is_opened_again_wait_and_are_answered(settings: CatalogueSettings) -> None:
+    admin = open_catalogue_admin(settings)
+    catalogue = ensure_live_catalogue(admin, FINGERPRINT, DIMENSION)
+    catalogue.upsert([article("shirt", 1)])
+    handle = catalogue._handle  # type: ignore[attr-defined]
+    ended = threading.Event()
+
+    def search() -> int:
+        count = 0
+        while not ended.is_set():
+            assert "shirt" in names(catalogue.search([query(1, limit=100)])[0])
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(3) as pool:
+        searches = [pool.submit(search) for _ in range(3)]
+        for n in range(20):
+            handle.failed = True
+            catalogue.upsert([article(f"coat-{n}", 2)])
+            assert handle.failed is False
+        ended.set()
+        assert min(each.result(30) for each in searches) > 0
+    assert catalogue.stats().points == 21
+    admin.close()
+
+
 def test_optimising_builds_the_graph_and_finds_the_same(settings: CatalogueSettings) -> None:
     from worker.catalogue.edge import EdgeCatalogue  # loads the embedded engine, which may not be there
 
@@ -269,6 +360,7 @@ def test_attributes_that_narrow_searches_are_indexed_also_in_an_older_collection
     assert set(schema) == {"article_id", "arrival_id", "state", "attributes.gender"}
 
 
+@pytest.mark.slow
 def test_what_is_not_known_is_found_also_through_an_index_and_the_graph(settings: CatalogueSettings) -> None:
     from worker.catalogue.edge import EdgeCatalogue  # loads the embedded engine, which may not be there
 
@@ -282,7 +374,7 @@ def test_what_is_not_known_is_found_also_through_an_index_and_the_graph(settings
     catalogue.upsert([replace(point, vector=vector(seed, dimension)) for seed, point in enumerate(points)])
     assert catalogue.optimise() is True
 
-    for seed in range(90):
+    for seed in range(30):
         [hits] = catalogue.search([Query(vector(seed, dimension), 5, {"colour": "red"})])
         assert {hit.attributes.colour for hit in hits} <= {None, "red"}
         assert (hits[0].article_id == f"a{seed}") is (colours[seed % 3] != "blue")

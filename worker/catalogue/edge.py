@@ -45,9 +45,13 @@ def _condition(name: str, values: Sequence[str]) -> edge.FieldCondition:
     return edge.FieldCondition(name, match=match)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EdgeShardHandle:
-    """An open shard, shared by every catalogue on its collection. `gate` keeps it from being closed under a running call."""
+    """A shard, shared by every catalogue on its collection. `gate` keeps it from being closed under a running call.
+
+    After a write that failed the engine refuses every further one ("Not recovered from previous error"), however much room there is by
+    then: only opening it anew heals it, which also carries out what its log already holds. So `failed` is followed by that.
+    """
 
     shard: edge.EdgeShard
     gate: Gate
@@ -55,10 +59,23 @@ class EdgeShardHandle:
     dimension: int
     folder: Path
     min_free_bytes: int
+    failed: bool = False
+    closed: bool = False
+
+    @classmethod
+    def open(cls, folder: Path, dimension: int, min_free_bytes: int) -> EdgeShardHandle:
+        """Open the shard in a collection's folder. Raises what the engine raises."""
+        return cls(edge.EdgeShard.load(str(folder / "shard")), Gate(), folder.name, dimension, folder, min_free_bytes)
+
+    def close(self) -> None:
+        """Wait for running calls, flush and close; every later call is refused."""
+        self.gate.shut(self._close)
 
     @contextmanager
     def use(self, what: str, *, writes: bool = False) -> Iterator[edge.EdgeShard]:
         """The shard, for one call. Raises `CatalogueUnavailable` for whatever the engine raises, and when a write has no room."""
+        if self.closed or (self.failed and writes):
+            self._open_again()
         with self.gate.pass_through(f"collection {self.collection!r}"):
             if writes:
                 self._check_room()
@@ -66,7 +83,26 @@ class EdgeShardHandle:
                 yield self.shard
             # The engine raises bare Exceptions for everything; what the caller did wrong was checked before.
             except Exception as error:
+                self.failed = self.failed or writes
                 raise CatalogueUnavailable(f"the embedded index {self.folder} could not {what}: {error}") from error
+
+    def _open_again(self) -> None:
+        """Raise `CatalogueUnavailable` if that fails as well; the next call tries again."""
+        with self.gate.alone(f"collection {self.collection!r}"):
+            if not (self.failed or self.closed):
+                return  # somebody else did it meanwhile
+            self._check_room()
+            try:
+                self._close()
+                self.shard = edge.EdgeShard.load(str(self.folder / "shard"))
+            except Exception as error:
+                raise CatalogueUnavailable(f"the embedded index {self.folder} cannot be opened again: {error}") from error
+            self.failed = self.closed = False
+
+    def _close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.shard.close()
 
     def _check_room(self) -> None:
         """Raise `CatalogueUnavailable` if the disk is nearly full.

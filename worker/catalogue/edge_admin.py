@@ -21,7 +21,6 @@ import qdrant_edge as edge
 
 from worker.catalogue import payload
 from worker.catalogue.edge import MEGABYTE, EdgeCatalogue, EdgeShardHandle
-from worker.catalogue.gate import Gate
 from worker.catalogue.naming import checked_name
 from worker.errors import CatalogueUnavailable, ConfigurationError
 from worker.settings.catalogue import CatalogueSettings
@@ -152,11 +151,10 @@ class EdgeAdmin:
             folder = self._folder(name)
             try:
                 shape = json.loads((folder / "shape.json").read_bytes())
-                shard = edge.EdgeShard.load(str(folder / "shard"))
+                room = self._settings.min_free_mb * MEGABYTE
+                self._handles[name] = EdgeShardHandle.open(folder, int(shape["dimension"]), room)
             except Exception as error:  # the engine raises bare Exceptions
                 raise CatalogueUnavailable(f"the embedded index {folder} cannot be opened: {error}") from error
-            room = self._settings.min_free_mb * MEGABYTE
-            self._handles[name] = EdgeShardHandle(shard, Gate(), name, int(shape["dimension"]), folder, room)
         return self._handles[name]
 
     def _check_held(self) -> None:
@@ -174,7 +172,7 @@ class EdgeAdmin:
     def _shut(self, name: str) -> None:
         handle = self._handles.pop(name, None)
         if handle is not None:
-            handle.gate.shut(handle.shard.close)
+            handle.close()
 
 
 def _hold(path: Path) -> _Holding:
