@@ -22,6 +22,8 @@ from worker.ops.faults import POINTS
 TICK_S = 0.05
 # Arrivals that may be sent and undecided: work for every worker, and an arrival's life short enough to tell faults apart.
 MOST_AHEAD, LEAST_AHEAD = 200, 40
+# Arrivals that are sent to meet a fault when nothing else is to be done; the faults hit at least every fifth request.
+MEETING = 8
 # Everything stands still for so long: broken, whatever the reason.
 STALLED_S = 150.0
 CALM_TIMEOUT_S = 240.0
@@ -191,13 +193,15 @@ class _Act:
         """How much of the faults is behind us; as much of the arrivals may be sent."""
         left = len(self.crew.fates) + sum(slot.fate is not None for slot in self.slots)
         lives = 1.0 - left / max(1, self._fates)
-        weather = self.weather.done / max(1, len(self.weather.forecast))
-        return max(0.0, min(lives, weather) if self.weather.forecast else lives)
+        return max(0.0, min(lives, self.weather.share))
 
     def _feed(self, share: float) -> None:
         decided, planned = len(self.reader.found), len(self.feeder.planned)
         ahead = min(MOST_AHEAD, max(LEAST_AHEAD, planned // 20))
-        self.feeder.send_up_to(min(decided + ahead, int(planned * share) + ahead))
+        most = min(decided + ahead, int(planned * share) + ahead)
+        if decided >= self.feeder.sent and self.weather.unmet():
+            most = self.feeder.sent + MEETING  # whatever else is waited for, a fault that nobody meets waits for work
+        self.feeder.send_up_to(most)
 
     def _round(self) -> str:
         tick_all(self.slots, self.crew, lambda: self.weather.tick(len(self.reader.found) / len(self.feeder.planned)))

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from pathlib import Path
 from typing import Any, cast
 
 import httpx
 import pytest
 
-from tests.chaos import weather as weather_module
 from tests.chaos.injections import Injections
 from tests.chaos.rooms import Rooms
 from tests.chaos.slots import End, deck, name_of
-from tests.chaos.weather import KINDS, Weather, forecast
+from tests.chaos.weather import KINDS, MEET_S, Weather, forecast
 from tests.infra.qdrant_process import QdrantStandin
 from tests.infra.s3_proxy import FaultProxy
 from worker.ops.faults import POINTS
@@ -47,21 +45,19 @@ def test_stopped_workers_are_reported_by_their_kind_of_transactional_id() -> Non
 
 @pytest.mark.integration
 @pytest.mark.parametrize("asked", [True, False])
-def test_a_fault_that_no_request_met_is_not_counted_and_comes_again(
-    own_qdrant_standin: QdrantStandin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, asked: bool
-) -> None:
-    monkeypatch.setattr(weather_module, "WINDOW_S", 0.0)
-    monkeypatch.setattr(weather_module, "GAP_S", 0.0)
+def test_a_fault_of_the_index_counts_once_a_request_met_it(own_qdrant_standin: QdrantStandin, *, asked: bool) -> None:
     injections = Injections()
     rooms = Rooms(
         kafka=cast("Any", None), proxy=FaultProxy("http://127.0.0.1:1"), index=own_qdrant_standin, system=cast("Any", None)
     )
-    weather = Weather(rooms, injections, ["index answers 503"], random.Random(1))
+    now = [1000.0]
+    weather = Weather(rooms, injections, ["index answers 503"], random.Random(1), lambda: now[0])
 
     for _ in range(20):
         weather.tick(1.0)
+        now[0] += MEET_S / 10
         if asked:
             httpx.get(f"{own_qdrant_standin.url}/collections", trust_env=False)
 
-    assert weather.forecast == ["index answers 503"] * (1 if asked else 1 + weather_module.UNMET_TRIES)
+    assert (weather.done, weather.unmet()) == (1, False)
     assert injections.counts()["index answers 503"] == (1 if asked else 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,8 +13,8 @@ from tests.infra.s3_proxy import Fault, Mode
 
 WINDOW_S = 2.5
 GAP_S = 1.0
-# A fault that no request met, as when all workers were starting, comes again so often.
-UNMET_TRIES = 4
+# A fault is kept up until a request met it, also when all workers were just starting; so long at most.
+MEET_S = 90.0
 # Kafka away for so long: shorter than the session, then longer.
 AWAY_S = (2.0, 6.0)
 S3_FAULTS = {
@@ -54,27 +53,43 @@ KINDS = (*S3_FAULTS, *INDEX_FAULTS, *OTHERS)
 
 @dataclass(slots=True)
 class Weather:
-    """Faults of the surroundings, one after the other: `next` ends the one in force and begins another when it is time."""
+    """Faults of the surroundings, one after the other: `tick` ends the one in force and begins another when it is time."""
 
     rooms: Rooms
     injections: Injections
     forecast: list[str]
     rng: random.Random
+    clock: Callable[[], float] = time.monotonic
     done: int = 0
-    unmet: Counter[str] = field(default_factory=Counter)
     _before: int = 0
     _until: float = 0.0
+    _meet_by: float = 0.0
     _current: Injection | None = None
     _undo: Callable[[], object] | None = field(default=None)
 
-    def tick(self, share: float) -> None:
-        """Begin or end a fault if it is time; none begins before its share of the arrivals is decided."""
-        if time.monotonic() < self._until:
+    @property
+    def share(self) -> float:
+        """How much of the arrivals may be sent so far: for each fault that has not begun, and after the last, some are left."""
+        if self.done == len(self.forecast) and self._current is None:
+            return 1.0
+        return self.done / (len(self.forecast) + 1)
+
+    def unmet(self) -> bool:
+        """Whether a fault is in force that no request has met yet."""
+        current = self._current
+        return current is not None and current.kind not in OTHERS and self._hits(current.kind) == self._before
+
+    def tick(self, decided: float) -> None:
+        """Begin or end a fault if it is time; none begins before its share of the arrivals is decided, none ends before it was met."""
+        now = self.clock()
+        if now < self._until:
             return
         if self._current is not None:
+            if self.unmet() and now < self._meet_by:
+                return
             self.clear()
-            self._until = time.monotonic() + GAP_S
-        elif self.done < len(self.forecast) and share > 0.0 and self.done <= share * len(self.forecast):
+            self._until = self.clock() + GAP_S
+        elif self.done < len(self.forecast) and decided > 0.0 and self.done <= decided * (len(self.forecast) + 1):
             kind = self.forecast[self.done]
             self.done += 1
             self._before = self._hits(kind)
@@ -88,17 +103,14 @@ class Weather:
                 self._undo = self.rooms.index.heal
             else:
                 length = self._take_away(kind)
-            self._until = time.monotonic() + length
+            self._until = self.clock() + length
+            self._meet_by = self.clock() + MEET_S
 
     def clear(self) -> None:
-        """End the fault in force. One that no request met was none: it comes again."""
-        if self._current is not None and self._current.kind not in OTHERS and self._hits(self._current.kind) == self._before:
-            kind = self._current.kind
+        """End the fault in force. One that no request met was none: it is not counted."""
+        if self._current is not None and self.unmet():
             self.injections.all.remove(self._current)
             self._current = None
-            if self.unmet[kind] < UNMET_TRIES:
-                self.unmet[kind] += 1
-                self.forecast.append(kind)
         if self._undo is not None:
             self._undo()
             self._undo = None
