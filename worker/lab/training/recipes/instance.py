@@ -1,8 +1,10 @@
 """Our embedder: every article its own class, told apart under phone-like views; InfoNCE against a memory of all articles.
 
-Instance discrimination (Wu et al. 2018) with InfoNCE (van den Oord et al. 2018) and a memory across batches (Wang et al., "Cross-batch
-memory for embedding learning", 2020): a phone-like view must find the studio view of its own article among all articles. Other real
-views of an article are positives, its colourways (real ones, and recoloured copies) are negatives: batches bring them together.
+Instance discrimination (Wu et al., "Unsupervised feature learning via non-parametric instance discrimination", 2018) with InfoNCE (van
+den Oord et al. 2018): a view of an article must be nearer to what is remembered of its own article (a running mean of its views) than to
+what is remembered of any other. Other real views of an article are positives; its colourways, real ones and recoloured copies, are
+other articles, and batches bring them together. One pass of the network an article and step: a memory costs nothing, a second view of
+each article as target would double the cost of a step, which two cores feel.
 """
 
 # The types are checked where torch is not installed: what comes of it is Any there.
@@ -24,7 +26,7 @@ from worker.errors import ConfigurationError
 from worker.lab.lite0 import fold_batch_norms
 from worker.lab.training.articles import Articles, load_articles
 from worker.lab.training.config import Part, RunConfig, parse
-from worker.lab.training.judging import Judge
+from worker.lab.training.judging import Judge, Judging
 from worker.lab.training.nets.embedder import EmbedderNet
 from worker.lab.training.nets.lite import LICENCE, LITES, NOTICE, lite, published_weights
 from worker.lab.training.recipe import Batch, Exportable, Job, Score
@@ -34,7 +36,7 @@ from worker.vision.rows import InputSpec, OutputSpec
 from worker.vision.types import ByteArray
 
 CROP_SIDE = 288  # crops are kept at: views are drawn in it and then made smaller
-WHITENING_CROPS = 1200
+WHITENING_CROPS = 1000
 FAR = -1e4
 # What a view of medium strength is of the wildest, and the share of views that are.
 MILD = Strength(
@@ -64,7 +66,13 @@ class InstanceConfig(Part):
     real_views: float = Field(
         default=0.5, ge=0, le=1, description="Share of an article's queries that begin with another real view of it."
     )
-    recoloured: float = Field(default=0.125, ge=0, le=1, description="Recoloured copies, as a share of a batch: other articles.")
+    plain: float = Field(default=0.2, ge=0, le=1, description="Share of queries shown as they are: what the catalogue will hold.")
+    recoloured: float = Field(
+        default=0.3, ge=0, le=1, description="Share of articles that have a recoloured copy: another article."
+    )
+    remembered: float = Field(
+        default=0.6, ge=0, lt=1, description="What of an article's memory stays when a view of it was seen."
+    )
     together: int = Field(
         default=4, ge=1, description="Articles that look alike (colourways; neighbours of the last epoch) in a batch together."
     )
@@ -96,7 +104,7 @@ class Instance:
 
     score = Score("score")
 
-    def __init__(self, wanted: InstanceConfig, run: RunConfig, articles: Articles, judge: Judge) -> None:
+    def __init__(self, wanted: InstanceConfig, run: RunConfig, articles: Articles, judge: Judging) -> None:
         self._wanted, self._run, self._articles, self._judge = wanted, run, articles, judge
         published = LITES[wanted.backbone]
         net = lite(wanted.backbone, published_weights(wanted.backbone, VisionSettings()))
@@ -106,7 +114,12 @@ class Instance:
         sample.sort()
         pairs = [as_crop(np.asarray(articles.rgb[at]), np.asarray(articles.mask[at]), wanted.side) for at in sample]
         embedder.whiten(np.stack([rgb for rgb, _ in pairs]), np.stack([mask for _, mask in pairs]))
-        self._net = InstanceNet(embedder, len(articles.articles))
+        count = len(articles.articles)
+        drawn = np.random.default_rng((run.seed, count)).permutation(count)[: round(wanted.recoloured * count)]
+        # Recoloured copies are articles of their own, numbered after the real ones.
+        self._copied = tuple(int(at) for at in np.sort(drawn))
+        self._copy_of = {original: count + number for number, original in enumerate(self._copied)}
+        self._net = InstanceNet(embedder, count + len(self._copied))
 
     def model(self) -> nn.Module:
         """As `Recipe.model`."""
@@ -146,53 +159,30 @@ class Instance:
         return jobs
 
     def load(self, job: Job) -> Batch:
-        """Clean and phone-like views: rgb, mask of each, and the articles' numbers (-1 for recoloured copies)."""
+        """One view of each article: rgb, mask, and the articles' numbers."""
         job = cast("_Job", job)
         rng = np.random.default_rng((self._run.seed, job.epoch, job.number))
-        clean, seen, numbers = [], [], []
-        for at in job.articles:
-            article = self._articles.articles[at]
-            anchor = article.photos[0]
-            other = article.photos[int(rng.integers(len(article.photos)))] if rng.random() < self._wanted.real_views else anchor
-            clean.append(self._clean(anchor, rng))
-            seen.append(self._seen(*self._photo(other), rng))
-            numbers.append(at)
-        for _ in range(round(self._wanted.recoloured * len(job.articles))):
-            rgb, mask = self._photo(self._articles.articles[job.articles[int(rng.integers(len(job.articles)))]].photos[0])
-            painted = recoloured(rgb, mask, rng)
-            clean.append(as_crop(painted, mask, self._wanted.side))
-            seen.append(self._seen(painted, mask, rng))
-            numbers.append(-1)
-        parts = [np.stack([pair[which] for pair in views]) for views in (clean, seen) for which in (0, 1)]
-        return (*(torch.from_numpy(part) for part in parts), torch.tensor(numbers))
+        views = [self._view_of(at, rng) for at in job.articles]
+        rgb, mask = (np.stack([each[which] for each in views]) for which in (0, 1))
+        return torch.from_numpy(rgb), torch.from_numpy(mask), torch.tensor(job.articles)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """InfoNCE of each phone-like view against the batch's clean views and the memory, and of clean against phone-like."""
-        clean_rgb, clean_mask, seen_rgb, seen_mask, numbers = batch
-        # The studio views are what is aimed at, as in MoCo (He et al. 2020): no gradient through them, at half the cost of a step.
-        with torch.no_grad(), torch.autocast(clean_rgb.device.type, dtype=torch.bfloat16):
-            clean = self._net.embedder(clean_rgb, clean_mask).float()
-        seen = self._net.embedder(seen_rgb, seen_mask).float()
-        same = torch.eye(len(clean), dtype=torch.bool, device=clean.device)
-        within = seen @ clean.T / self._wanted.temperature
-        # What is in the batch is compared as it is now; the memory of it is stale.
-        remembered = seen @ self._net.memory.T / self._wanted.temperature
-        here = torch.zeros(len(self._net.memory), dtype=torch.bool, device=clean.device)
-        here[numbers[numbers >= 0]] = True
-        remembered = remembered.masked_fill(here[None], FAR)
-        target = torch.arange(len(clean), device=clean.device)
-        forward = nn.functional.cross_entropy(torch.cat([within, remembered], dim=1), target)
-        # A phone-like view is told from other phone-like views, too: light and folds must not be what makes two alike.
+        """InfoNCE of each view against the memory of its own article, of all others, and the other views of the batch."""
+        rgb, mask, numbers = batch
+        seen = self._net.embedder(rgb, mask).float()
+        # A copy: what the memory becomes below must not change what the gradient is of.
+        remembered = seen @ self._net.memory.clone().T / self._wanted.temperature
+        # A view is told from other views, too: light and folds must not be what makes two alike.
+        same = torch.eye(len(seen), dtype=torch.bool, device=seen.device)
         among = (seen @ seen.T / self._wanted.temperature).masked_fill(same, FAR)
-        backward = nn.functional.cross_entropy(torch.cat([within.T, among], dim=1), target)
+        loss = nn.functional.cross_entropy(torch.cat([remembered, among], dim=1), numbers)
         with torch.no_grad():
-            kept = numbers >= 0
-            self._net.memory[numbers[kept]] = clean.detach()[kept]
-            right = (torch.cat([within, remembered], dim=1).argmax(1) == target).float().mean()
-        return forward + 0.5 * backward, {
-            "right": float(right),
-            "colour_weight": float(self._net.embedder.colour_weight.detach()),
-        }
+            kept = self._wanted.remembered
+            self._net.memory[numbers] = nn.functional.normalize(
+                kept * self._net.memory[numbers] + (1 - kept) * seen.detach(), dim=1
+            )
+            right = (remembered.argmax(1) == numbers).float().mean()
+        return loss, {"right": float(right), "colour_weight": float(self._net.embedder.colour_weight.detach())}
 
     def evaluate(self) -> dict[str, float]:
         """Held-out styles and senders, see `Judge`."""
@@ -216,8 +206,8 @@ class Instance:
             notice=NOTICE.format(name=wanted.backbone) + " " + self._articles.notice,
             recipe=(
                 f"{wanted.backbone} (ImageNet), blocks above {wanted.frozen_blocks} trained at {wanted.side} pixels by InfoNCE against a "
-                f"memory of all {len(self._articles.articles)} training articles: phone-like views of a crop must find its studio view; "
-                "other real views are positives, colourways and recoloured copies negatives. Maps at two depths, GeM, "
+                f"memory of all {len(self._articles.articles)} training articles: a phone-like view must be nearest to its own article; "
+                "other real views are positives, colourways and recoloured copies other articles. Maps at two depths, GeM, "
                 f"{wanted.learned} learned numbers and {wanted.colours} of a Lab histogram. Limits: two articles that differ only "
                 "where neither photo looks are one to it."
             ),
@@ -234,28 +224,38 @@ class Instance:
         rng.shuffle(siblings)
         near = list(self._articles.neighbours[at])
         rng.shuffle(near)
-        return [*siblings[: self._wanted.together // 2], *near]
+        copy = [self._copy_of[at]] if at in self._copy_of else []
+        return [*copy, *siblings[: self._wanted.together // 2], *near]
 
-    def _photo(self, at: int) -> tuple[ByteArray, ByteArray]:
-        return np.asarray(self._articles.rgb[at]), np.asarray(self._articles.mask[at])
+    def _photo(self, at: int, rng: np.random.Generator) -> tuple[ByteArray, ByteArray]:
+        """A photo of an article: its catalogue view, or another real one."""
+        count = len(self._articles.articles)
+        original = at if at < count else self._copied[at - count]
+        photos = self._articles.articles[original].photos
+        row = photos[int(rng.integers(len(photos)))] if rng.random() < self._wanted.real_views else photos[0]
+        rgb, mask = np.asarray(self._articles.rgb[row]), np.asarray(self._articles.mask[row])
+        # A copy's colour is its own, the same in every view.
+        return (rgb, mask) if at < count else (recoloured(rgb, mask, np.random.default_rng((self._run.seed, at))), mask)
 
-    def _clean(self, at: int, rng: np.random.Generator) -> tuple[ByteArray, ByteArray]:
-        del rng
-        return as_crop(*self._photo(at), self._wanted.side)
-
-    def _seen(self, rgb: ByteArray, mask: ByteArray, rng: np.random.Generator) -> tuple[ByteArray, ByteArray]:
+    def _view_of(self, at: int, rng: np.random.Generator) -> tuple[ByteArray, ByteArray]:
+        rgb, mask = self._photo(at, rng)
+        if rng.random() < self._wanted.plain:
+            return as_crop(rgb, mask, self._wanted.side)
         ground = np.asarray(self._articles.rgb[int(rng.integers(len(self._articles.rgb)))])
         strength = MILD if rng.random() < self._wanted.mild else WILD
         return view(rgb, mask, ground, rng, self._wanted.side, strength)
 
     @torch.inference_mode()
     def _fill_memory(self) -> None:
-        embedder, device = self._net.embedder.eval(), self._net.memory.device
-        firsts = [article.photos[0] for article in self._articles.articles]
-        for start in range(0, len(firsts), 32):
-            pairs = [as_crop(*self._photo(at), self._wanted.side) for at in firsts[start : start + 32]]
+        """Every article as its catalogue view is embedded before anything is learned."""
+        embedder, device, side = self._net.embedder.eval(), self._net.memory.device, self._wanted.side
+        for start in range(0, len(self._net.memory), 32):
+            rows = range(start, min(start + 32, len(self._net.memory)))
+            rng = np.random.default_rng((self._run.seed, start))
+            pairs = [as_crop(*self._photo(at, rng), side) for at in rows]
             rgb, mask = (torch.from_numpy(np.stack([pair[which] for pair in pairs])).to(device) for which in (0, 1))
-            self._net.memory[start : start + 32] = embedder(rgb, mask)
+            with torch.autocast(device.type, dtype=torch.bfloat16):
+                self._net.memory[rows.start : rows.stop] = embedder(rgb, mask).float()
 
 
 def build(content: Mapping[str, Any], run: RunConfig, source: Path) -> Instance:
