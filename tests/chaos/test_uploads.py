@@ -16,15 +16,18 @@ PLANNED = plan(200, seed=3)
 
 
 @contextmanager
-def uploading(planned: list[Planned], ahead: int, refuse: str = "") -> Iterator[tuple[Uploads, list[str]]]:
+def uploading(planned: list[Planned], ahead: int, refuse: str = "", refusals: int = 0) -> Iterator[tuple[Uploads, list[str]]]:
+    """`refuse` is refused so often; three tries are made."""
     there: list[str] = []
+    left = [refusals]
 
     def put(arrival: Planned) -> None:
-        if arrival.arrival_id == refuse:
+        if arrival.arrival_id == refuse and left[0] > 0:
+            left[0] -= 1
             raise OSError("the bucket is gone")
         there.append(arrival.arrival_id)
 
-    uploads = Uploads(put, planned, ahead, threads=4)
+    uploads = Uploads(put, planned, ahead, threads=4, tries=3, pause_s=0.001)
     try:
         yield uploads, there
     finally:
@@ -68,7 +71,13 @@ def test_a_photo_that_is_not_there_yet_holds_back_those_after_it() -> None:
 
 
 def test_a_photo_that_cannot_be_uploaded_is_an_error_for_the_one_who_sends() -> None:
-    with uploading(PLANNED, ahead=20, refuse=PLANNED[5].arrival_id) as (uploads, _):
+    with uploading(PLANNED, ahead=20, refuse=PLANNED[5].arrival_id, refusals=3) as (uploads, _):
         uploads.wait(20, 10)
         with pytest.raises(RuntimeError, match="could not be uploaded"):
             assert uploads.ready
+
+
+def test_a_server_that_is_away_for_a_moment_is_waited_for() -> None:
+    with uploading(PLANNED, ahead=20, refuse=PLANNED[5].arrival_id, refusals=2) as (uploads, there):
+        uploads.wait(20, 10)
+        assert uploads.ready == len(there) == 20

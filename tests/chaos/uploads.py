@@ -7,15 +7,27 @@ from collections.abc import Callable, Sequence
 
 from tests.chaos.truth import Planned
 
+# A busy machine may let a server's connections time out for a while; only one that stays away is an error.
+TRIES, PAUSE_S = 60, 1.0
+
 
 class Uploads:
     """Threads that put the photos of `planned` into the bucket in order, at most `ahead` arrivals before the one that is sent next.
 
-    `put` uploads the photo of one arrival, or does nothing for an arrival that has none.
+    `put` uploads the photo of one arrival, or does nothing for an arrival that has none; it is tried `tries` times, `pause_s` apart.
     """
 
-    def __init__(self, put: Callable[[Planned], None], planned: Sequence[Planned], ahead: int, threads: int) -> None:
+    def __init__(
+        self,
+        put: Callable[[Planned], None],
+        planned: Sequence[Planned],
+        ahead: int,
+        threads: int,
+        tries: int = TRIES,
+        pause_s: float = PAUSE_S,
+    ) -> None:
         self._put, self._planned, self._ahead = put, planned, ahead
+        self._tries, self._pause_s = tries, pause_s
         self._changed = threading.Condition()
         self._sent = self._begun = self._ready = 0
         self._out_of_order: set[int] = set()
@@ -60,12 +72,7 @@ class Uploads:
 
     def _work(self) -> None:
         while (index := self._take()) is not None:
-            try:
-                self._put(self._planned[index])
-            except Exception as error:  # noqa: BLE001  whatever it is, the one who sends has to hear of it
-                with self._changed:
-                    self._error = error
-                    self._changed.notify_all()
+            if not self._patiently(self._planned[index]):
                 return
             with self._changed:
                 self._out_of_order.add(index)
@@ -73,6 +80,22 @@ class Uploads:
                     self._out_of_order.remove(self._ready)
                     self._ready += 1
                 self._changed.notify_all()
+
+    def _patiently(self, arrival: Planned) -> bool:
+        """Upload, again if it fails; False if it was in vain, or is not wanted any more."""
+        for left in reversed(range(self._tries)):
+            try:
+                self._put(arrival)
+            except Exception as error:  # noqa: BLE001  whatever it is, the one who sends has to hear of it
+                with self._changed:
+                    if left == 0:
+                        self._error = error
+                        self._changed.notify_all()
+                    elif self._changed.wait_for(lambda: self._ended, self._pause_s):
+                        break
+            else:
+                return True
+        return False
 
     def _take(self) -> int | None:
         """Number of the next arrival, once it is near enough; None when there is nothing left to do."""
