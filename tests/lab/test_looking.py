@@ -80,12 +80,12 @@ def test_without_queries_there_are_maps_and_clusters_and_without_a_catalogue_a_m
     lines = shop.read_text().splitlines()
     (tmp_path / "c.csv").write_text("\n".join([lines[0], *(line for line in lines if ",catalogue," in line)]) + "\n")
     (tmp_path / "q.csv").write_text("\n".join([lines[0], *(line for line in lines if ",query," in line)]) + "\n")
-    assert run_lab("look", "-m", tmp_path / "c.csv", "--method", METHOD, "-o", tmp_path / "c", "--clusters", "3").exit_code == 0
-    made = {path.name for path in (tmp_path / "c").iterdir()}
+    assert run_lab("look", "-m", tmp_path / "c.csv", "--method", METHOD, "-o", tmp_path / "n", "--clusters", "3").exit_code == 0
+    made = {path.name for path in (tmp_path / "n").iterdir()}
     assert made == {"map-tsne.png", "clusters.csv", "silhouette.png", "clusters.png", "clusters-tsne.png", "index.html"}
-    assert "k = 3 was asked for" in (tmp_path / "c" / "index.html").read_text()
-    assert run_lab("look", "-m", tmp_path / "q.csv", "--method", METHOD, "-o", tmp_path / "q").exit_code == 0
-    assert {path.name for path in (tmp_path / "q").iterdir()} == {"map-tsne.png", "index.html"}
+    assert "k = 3 was asked for" in (tmp_path / "n" / "index.html").read_text()
+    assert run_lab("look", "-m", tmp_path / "q.csv", "--method", METHOD, "-o", tmp_path / "m").exit_code == 0
+    assert {path.name for path in (tmp_path / "m").iterdir()} == {"map-tsne.png", "index.html"}
 
 
 def test_what_cannot_be_is_said_before_anything_is_written(tmp_path: Path, shop: Path) -> None:

@@ -17,7 +17,7 @@ ALL_OF_THEM = 10_000
 
 @pytest.fixture(scope="module")
 def evaluated() -> Evaluated:
-    return evaluate(embedded(noise=1.6, threshold=0.93))
+    return evaluate(embedded(noise=1.6, threshold=0.88))
 
 
 def sheet(evaluated: Evaluated, name: str, count: int = ALL_OF_THEM) -> Sheet:
@@ -26,8 +26,8 @@ def sheet(evaluated: Evaluated, name: str, count: int = ALL_OF_THEM) -> Sheet:
 
 def number_of(evaluated: Evaluated, row: SheetRow) -> int:
     """Which query of `Found` a row shows."""
-    manifest = evaluated.embedded.manifest
-    return next(n for n, line in enumerate(evaluated.found.rows) if manifest.locations[line] == row.location)
+    lines = evaluated.embedded.manifest.lines
+    return next(n for n, line in enumerate(evaluated.found.rows) if row.location.endswith(f"/{lines[line].path}"))
 
 
 def test_hits_misses_and_false_alerts_are_those_of_the_search(evaluated: Evaluated) -> None:
@@ -68,11 +68,11 @@ def test_a_right_article_beyond_the_ten_stands_apart_with_its_place() -> None:
 
 def test_alerts_are_those_at_or_above_the_threshold_the_most_similar_first(evaluated: Evaluated) -> None:
     limit, what = threshold_of(evaluated)
-    assert (limit, what) == (0.93, "the calibrated threshold")
+    assert (limit, what) == (0.88, "the calibrated threshold")
     rows = sheet(evaluated, "false-alerts").rows
     best = [row.found[0].similarity for row in rows]
     assert best == sorted(best, reverse=True)
-    assert [row.alert for row in rows] == [value >= 0.93 for value in best]
+    assert [row.alert for row in rows] == [value >= 0.88 for value in best]
     assert {row.alert for row in rows} == {True, False}
     assert {row.label for row in rows} == {"not in the catalogue"}
 
@@ -88,7 +88,7 @@ def test_without_a_calibrated_threshold_the_one_of_one_percent_counts() -> None:
 def test_few_rows_are_shared_out_among_the_kinds_and_hits_reach_from_the_surest_to_the_closest(evaluated: Evaluated) -> None:
     for name in ("hits", "misses"):
         kinds = [row.kind for row in sheet(evaluated, name, 6).rows]
-        assert kinds == ["phone"] * 3 + ["back"] * 3
+        assert kinds in (["phone"] * 3 + ["back"] * 3, ["back"] * 3 + ["phone"] * 3)
     assert [item.rows for item in make_sheets(evaluated, 0)] == [(), (), ()]
 
 

@@ -88,9 +88,10 @@ def _drawable(embedded: EmbeddedManifest, options: LookOptions, starter: Starter
     readable: BoolArray = np.asarray(np.isfinite(embedded.vectors).all(axis=1), np.bool_)
     # A photo that several lines name is one spot; as a catalogue photo if it is one.
     first: dict[str, int] = {}
+    locations = manifest.locations
     for row in (*manifest.rows("catalogue"), *manifest.rows("query")):
         if readable[row]:
-            first.setdefault(manifest.locations[row], row)
+            first.setdefault(locations[row], row)
     shown = sorted(first.values())
     catalogue = [row for row in shown if manifest.lines[row].role == "catalogue"]
     places = {}

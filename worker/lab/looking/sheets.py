@@ -94,7 +94,8 @@ def _spread(ordered: list[int], count: int) -> list[int]:
 def _turns(kinds: Sequence[list[int]], count: int) -> list[int]:
     """Of each kind in turn, until there are `count`; then kinds stay together."""
     taken = [n for n in chain.from_iterable(zip_longest(*kinds)) if n is not None][:count]
-    return [n for kind in kinds for n in kind if n in set(taken)]
+    chosen = set(taken)
+    return [n for kind in kinds for n in kind if n in chosen]
 
 
 class _Chooser:
@@ -107,8 +108,11 @@ class _Chooser:
         self._catalogue = self._manifest.rows("catalogue")
         self._compare = comparer(embedded.vectors[self._catalogue], embedded.loaded.distance)
         self._photos: dict[str, list[int]] = {}
+        self._columns: dict[str, list[int]] = {}
         for column, row in enumerate(self._catalogue):
-            self._photos.setdefault(self._manifest.lines[row].item_id, []).append(column)
+            line = self._manifest.lines[row]
+            self._photos.setdefault(line.item_id, []).append(column)
+            self._columns.setdefault(self._manifest.location(line), []).append(column)
         # How far the right article is ahead of the best wrong one; below 0 where it is not.
         number = np.arange(len(self._rank))
         wrong = found.similarity.copy()
@@ -145,9 +149,7 @@ class _Chooser:
         line, location = self._manifest.lines[row], self._manifest.location(self._manifest.lines[row])
         photos = self._compare(self._vectors[row : row + 1])[0]
         photos[np.isnan(photos)] = NOWHERE
-        for column, other in enumerate(self._catalogue):
-            if self._manifest.location(self._manifest.lines[other]) == location:
-                photos[column] = NOWHERE  # a photo does not find itself
+        photos[self._columns.get(location, [])] = NOWHERE  # a photo does not find itself
         scores, right = self._found.similarity[n], int(self._found.right[n])
         # Equally similar wrong articles stand before the right one, as they are counted.
         order = sorted((a for a in range(len(scores)) if np.isfinite(scores[a])), key=lambda a: (-scores[a], a == right, a))
