@@ -206,7 +206,7 @@ def load_crops(
         raise ConfigurationError(f"there is no part {part!r}; there are {', '.join(('all', *PARTS))}")
     with ExitStack() as stack:
         sets = {name: stack.enter_context(closing(PhotoSet(data / name))) for name in sources}
-        wanted = [photo for name in sources for photo in _photos(sets[name], name, most_phones) if part in {"all", photo.part}]
+        wanted = [photo for name in sources for photo in listed(sets[name], name, most_phones) if part in {"all", photo.part}]
         cutter = stack.enter_context(closing(Cutter(segmenter, settings, folder)))
 
         def read(photo: CropPhoto) -> bytes:
@@ -268,7 +268,8 @@ def _write(place: Path, crops: Iterator[tuple[CropPhoto, ByteArray, ByteArray]],
         part.write_text(json.dumps([asdict(photo) for photo in found]), encoding="utf-8")
 
 
-def _photos(photos: PhotoSet, source: str, most_phones: int | None) -> list[CropPhoto]:
+def listed(photos: PhotoSet, source: str, most_phones: int | None = None) -> list[CropPhoto]:
+    """The photos of a data set that show one garment, and what is known of each without looking at it."""
     if source == PHONES:
         return _phones(photos, most_phones)
     found = []
