@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 import tests.lab.training.toy as toys
@@ -27,7 +28,11 @@ def live(config: Path, folder: Path, death: int | None) -> int:
             return loss(self, batch)
 
         toys.Toy.loss = deadly  # type: ignore[method-assign]
-        train(read_config(config), config, folder, lambda *_: None)
+        try:
+            train(read_config(config), config, folder, lambda *_: None)
+        except BaseException:  # noqa: BLE001  a fork must not go on as its parent
+            traceback.print_exc()
+            os._exit(1)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 

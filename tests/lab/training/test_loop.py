@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -261,9 +263,17 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path: Pat
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path, toy_config: ConfigWriter) -> None:
-    from worker.lab.training.run import _locked, train
+    from worker.lab.training.run import LOCK, train
 
     config = toy_config(run={"epochs": 1})
-    with _locked(tmp_path / "run"), pytest.raises(ConfigurationError, match="another process trains"):
-        train(read_config(config), config, tmp_path / "run", lambda *_: None)
+    (tmp_path / "run").mkdir()
+    holder = "import fcntl, sys\nfile = open(sys.argv[1], 'w')\nfcntl.lockf(file, fcntl.LOCK_EX)\nprint('held', flush=True)\nsys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(tmp_path / "run" / LOCK)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(ConfigurationError, match="another process trains"):
+            train(read_config(config), config, tmp_path / "run", lambda *_: None)
+        process.communicate()
     assert train(read_config(config), config, tmp_path / "run", lambda *_: None).epoch == 1

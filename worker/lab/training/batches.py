@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 
 import cv2
@@ -13,6 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from worker.lab.training.randomness import isolated, seed_of
 from worker.lab.training.recipe import Batch, Job, Recipe
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h: the signal that a process gets when its parent dies
 
 
 def batches(recipe: Recipe, jobs: Sequence[Job], seeds: Sequence[int], workers: int, *, pin: bool) -> Iterator[Batch]:
@@ -43,6 +47,9 @@ def batches(recipe: Recipe, jobs: Sequence[Job], seeds: Sequence[int], workers: 
 def _begin_worker(_number: int) -> None:
     # Ctrl-C reaches the whole group: the training process decides when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        # One whose training process was killed would wait for it some seconds, holding memory that the resumed run needs.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     cv2.setNumThreads(0)  # its threads do not survive a fork, and the cores have a worker each
 
 

@@ -10,6 +10,7 @@ import os
 import pickle  # nosec B403  for its error alone: checkpoints are read with weights_only
 import platform
 import subprocess  # nosec B404
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -51,7 +52,8 @@ def save(path: Path, content: dict[str, Any]) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except (OSError, RuntimeError) as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise ConfigurationError(
             f"{path} cannot be written: {error}; the checkpoint before is whole: run again to go on"
         ) from error

@@ -95,16 +95,19 @@ def _drawn(outcome: Outcome, config: TrainConfig, folder: Path) -> Outcome:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Two runs in one folder would write one another's checkpoints over; the kernel frees the lock when its holder dies."""
+    """Two runs in one folder would write one another's checkpoints over; the kernel frees the lock when its holder dies.
+
+    A record lock: processes that prepare batches do not inherit it, and may outlive a run that was killed by some seconds.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise ConfigurationError(f"{folder} cannot be written to: {error}") from error
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
-    except BlockingIOError as error:
+    except (BlockingIOError, PermissionError) as error:
         raise ConfigurationError(f"another process trains in {folder}; wait for it, or give another --output") from error
     finally:
         os.close(file)
