@@ -28,7 +28,7 @@ class ToyPart(Part):
     task: Literal["embed", "segment"] = "embed"
     batches: int = 5
     dropout: float = 0.2
-    loss_at: Mapping[str, float] = {}  # noqa: RUF012  pydantic copies it; what the loss is at a step, by its number
+    loss_at: Mapping[str, float] = {}
     scores: tuple[float, ...] = ()  # of evaluations, instead of real ones
     lower_is_better: bool = False
     slow_s: float = 0.0
