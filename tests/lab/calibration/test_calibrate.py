@@ -57,7 +57,7 @@ def test_the_page_is_whole_and_shows_reliability_with_counts(tmp_path: Path, res
     assert reliability.count("<circle") == len(result.bins)
     for one in result.bins:
         assert f">{one.pairs}</text>" in reliability
-    similarity = next(part for part in drawings if "the thresholds" in part)
+    similarity = next(part for part in drawings if "Similarities and the thresholds" in part)
     assert f"duplicate {result.thresholds.duplicate:.3f}" in similarity
     assert f"review {result.thresholds.review:.3f}" in similarity
     assert similarity.count("<polyline") == 4

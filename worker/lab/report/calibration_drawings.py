@@ -65,11 +65,12 @@ def distribution_chart(result: CalibrationResult) -> Markup:
     named = [("same article", SAME, result.distributions.same)]
     named += [(f"likest article: {name}", NUMBERS[name], values) for name, values in result.distributions.different.items()]
     shares = [(name, number, _shares(values, edges)) for name, number, values in named if len(values)]
-    top = float(np.ceil(max(float(share.max()) for _, _, share in shares) * 20) / 20) or 1.0
+    # A multiple of 0.04: the axis has round numbers at its quarters.
+    top = float(np.ceil(max(float(share.max()) for _, _, share in shares) * 25) / 25) or 1.0
     axes, ticks = similarity_axes(result, top)
     content = [axes.line(_steps(edges, share), number, name) for name, number, share in shares]
     content += _marks(axes, result)
-    return axes.drawn("Similarity of the first candidate, and the thresholds", "similarity", "share of queries", ticks, content)
+    return axes.drawn("Similarities and the thresholds", "similarity", "share of queries", ticks, content)
 
 
 def curve_chart(result: CalibrationResult, curve: Curve) -> Markup:
