@@ -4,9 +4,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 STAMPS := $(VENV)/.stamps
+DATASETS ?= $(or $(INTAKE_DATASETS),../shared/datasets)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types audit schemas settings bench chaos soak lab test-lab wheel clean
+.PHONY: help demo test check lint types audit schemas settings bench chaos soak lab test-lab lab-table train-embedder train-segmenter wheel clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -71,6 +72,17 @@ lab: $(STAMPS)/lab  ## Install the lab extra (torch)
 
 test-lab: $(STAMPS)/lab  ## The tests that need the lab extra
 	@$(BIN)/python -m pytest tests/lab tests/vision $(PYTEST_ARGS)
+
+lab-table: $(STAMPS)/lab  ## The table "method x data set" (LAB_TABLE_ARGS="--styles 8 --unseen 110" for a small draw)
+	@$(BIN)/intake lab bench-data --datasets "$(DATASETS)" --output build/lab-table $(LAB_TABLE_ARGS)
+	@$(BIN)/intake lab evaluate --manifest build/lab-table/manifest.csv --methods-file worker/lab/table.txt --memory \
+	  --json build/lab-table/table.json --html build/lab-table/table.html --markdown build/lab-table/table.md
+
+train-embedder: $(STAMPS)/lab  ## Train our embedder; goes on where it was stopped (TRAIN_ARGS="--minutes 30 --set run.threads=1")
+	@$(BIN)/intake lab train worker/lab/training/configs/instance.toml --output build/embedder --set recipe.data="$(abspath $(DATASETS))" $(TRAIN_ARGS)
+
+train-segmenter: $(STAMPS)/lab  ## Train our segmenter; goes on where it was stopped
+	@$(BIN)/intake lab train worker/lab/training/configs/segment-light.toml --output build/segmenter --set recipe.data="$(abspath $(DATASETS))" $(TRAIN_ARGS)
 
 wheel: $(STAMPS)/dev  ## Build the wheel into dist/
 	@$(BIN)/python -m build --wheel --outdir dist .
