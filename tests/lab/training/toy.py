@@ -82,7 +82,7 @@ class Toy:
         self._all = nn.ModuleDict({"net": self._net, "proxies": self._proxies})
         if part.coarse:
             with torch.no_grad():
-                self._net.body[3].weight.mul_(1e6)  # beyond what a half holds
+                self._net.body[3].weight.mul_(1e8)  # beyond what a half holds
         self._evaluations = 0
         self._step = 0
 
