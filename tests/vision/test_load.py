@@ -35,6 +35,14 @@ def test_the_fingerprint_is_the_same_before_and_after_loading_and_in_every_proce
     assert model_fingerprint(vision.model_copy(update={"segmenter": "none"})) != model_fingerprint(vision)
 
 
+def test_what_rows_learned_to_say_since_does_not_change_the_identity_of_a_model_that_does_not_say_it(
+    vision: VisionSettings,
+) -> None:
+    row = Registry(vision).row("u2netp", "segment")
+    output = row.identity()["output"]
+    assert sorted(output) == ["activation", "channels", "dimension", "name"]
+
+
 def test_the_fingerprint_changes_with_what_changes_vectors_and_with_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,7 +115,7 @@ class Workbench:
         return f"{row.id}-{self._segmenter_part(row)}"
 
     def _segmenter_part(self, row: ModelRow) -> str:
-        return _key(self._common(), _row_part(row))
+        return _key(self._common(), row.identity())
 
     def _common(self) -> list[object]:
         """What changes pixels or masks whatever the method."""
@@ -148,7 +148,7 @@ class OnnxDescriptor:
             dimension=self._embedder.dimension,
             crop_side=crop_side(row),
             distance="cosine",
-            identity=json.dumps(_row_part(row), sort_keys=True),
+            identity=json.dumps(row.identity(), sort_keys=True),
             model_bytes=row.size or 0,
             weights=f"registry row {row.id}",
             batch=1 if settings.provider == "cpu" else settings.max_batch,
@@ -162,10 +162,6 @@ class OnnxDescriptor:
     def describe(self, crops: Sequence[Crop]) -> FloatArray:
         """As `Descriptor.describe`; rows are L2-normalised."""
         return self._embedder.embed(crops)
-
-
-def _row_part(row: ModelRow) -> dict[str, object]:
-    return row.model_dump(mode="json", include={"id", "kind", "sha256", "input", "output"})
 
 
 def _descriptor_part(card: DescriptorCard) -> list[object]:

@@ -106,9 +106,7 @@ def fingerprint(segmenter: ModelRow, embedder: ModelRow) -> str:
     parts = {
         "version": PREPROCESSING_VERSION,
         "crop": [crop.HALF, crop.MARGIN, crop.COMPONENT_SHARE, crop.MIN_COVERAGE],
-        "models": [
-            row.model_dump(mode="json", include={"id", "kind", "sha256", "input", "output"}) for row in (segmenter, embedder)
-        ],
+        "models": [row.identity() for row in (segmenter, embedder)],
     }
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:FINGERPRINT_LENGTH]

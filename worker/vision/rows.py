@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -124,6 +124,17 @@ class ModelRow(RowPart):
     cpu_max_batch: int = Field(default=16, ge=1, description="Largest batch that is worth it on a CPU; measured.")
     fp16: bool = Field(default=True, description="Whether half precision keeps the results (on a GPU).")
     fp16_keep: tuple[str, ...] = Field(default=(), description="Prefixes of names of nodes that stay in full precision.")
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides what the model gives, as JSON values; cards, notices and where its file comes from do not.
+
+        A field that came after the first release is left out where it says nothing: a catalogue must not be indexed anew, nor a cache
+        emptied, because rows learned to say more.
+        """
+        content = self.model_dump(mode="json", include={"id", "kind", "sha256", "input", "output"})
+        if content["output"] is not None and content["output"]["classes"] is None:
+            del content["output"]["classes"]
+        return content
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
