@@ -27,7 +27,7 @@ from worker.lab.training.calibration_photos import feeds, locations_of, manifest
 from worker.lab.training.catalogue import build_recipe
 from worker.lab.training.checkpoint import BEST, LAST, load
 from worker.lab.training.config import TrainConfig, parse, set_value
-from worker.lab.training.graphs import OPSET, Feed, check_graph, write_graph, write_half, write_int8, write_stored_as_half
+from worker.lab.training.graphs import OPSET, check_graph, write_graph, write_half, write_int8, write_stored_as_half
 from worker.lab.training.loop import PROVENANCE
 from worker.lab.training.measuring import cost_text, loss, outputs
 from worker.lab.training.recipe import Exportable
@@ -36,6 +36,7 @@ from worker.settings import Settings
 from worker.settings.vision import VisionSettings
 from worker.vision.registry import ROWS, Registry, package_dir, registry_dir
 from worker.vision.rows import ModelRow
+from worker.vision.session import Feed
 from worker.vision.store import file_sha256
 
 MODELS = "models"

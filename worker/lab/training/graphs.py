@@ -8,10 +8,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -22,15 +20,13 @@ from worker.lab.training.recipe import Exportable
 from worker.settings.vision import VisionSettings
 from worker.vision.graph import BATCH, prepare
 from worker.vision.rows import ModelRow
-from worker.vision.session import OnnxSession
+from worker.vision.session import Feed, OnnxSession
 
 OPSET = 17  # the first with everything torch needs here that every ONNX Runtime >= 1.20 runs on CPU, CUDA and TensorRT
 TOLERANCE = 1e-4  # of any number of the output, as a share of the largest where that is above 1 (a segmenter's planes)
 BATCHES = (1, 2, 5)  # sizes at which the graph is checked: one, the one it was traced with, another
 # What a CPU multiplies in eight bits; everything between (pooling, normalising, histograms) stays as it is.
 QUANTIZED = ("Conv", "Gemm", "MatMul")
-
-Feed = dict[str, npt.NDArray[Any]]
 
 
 def write_graph(exportable: Exportable, path: Path) -> None:
