@@ -158,11 +158,14 @@ def _stopped(worker: Child) -> bool:
 
 def test_partitions_move_to_a_second_worker_and_back_without_a_repeat(kafka: KafkaServer) -> None:
     topics = make_topics(kafka, partitions=4)
-    kafka.send(topics.input, numbered(600))
+    records = numbered(600)
+    kafka.send(topics.input, records[:300])
     settings = configuration(kafka, topics, work_s=0.05, stream={"batch_size": 4})
     with child(settings) as first:
         wait_until(lambda: first.said("transaction committed") >= 3, "the first worker to work")
         with child(settings) as second:
+            wait_until(lambda: second.said("partitions assigned"), "the second worker's partitions")
+            kafka.send(topics.input, records[300:])  # on a busy machine the first may have done everything by now
             wait_until(lambda: second.said("transaction committed") >= 3, "the second worker to work")
             second.signal(signal.SIGTERM)
             assert second.wait() == 0

@@ -7,14 +7,10 @@ batches; look whether every partition gets on.
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Sequence
 
 import structlog
 from kafka import KafkaConsumer, OffsetAndMetadata
@@ -28,46 +24,34 @@ from worker.stream.assignment import Assignment
 from worker.stream.backoff import Backoff
 from worker.stream.batch import Batch, Item
 from worker.stream.checks import check_topics, input_topics, output_topics
-from worker.stream.client import is_rebalancing, open_consumer, poll, translated
+from worker.stream.client import open_consumer, poll, translated
 from worker.stream.dead_letter import DeadLetterWriter
 from worker.stream.feed import Feed
 from worker.stream.limits import RefusalCounter
 from worker.stream.line import AssemblyLine
-from worker.stream.observer import NullObserver, RebalanceKind, StreamObserver
+from worker.stream.membership import Membership
+from worker.stream.observer import NullObserver, StreamObserver
 from worker.stream.overseer import Overseer
+from worker.stream.pace import FULL_WAIT_S, Pace
 from worker.stream.partition import OwnedPartition
 from worker.stream.settlement import Settlement, settle
+from worker.stream.signals import set_by_signals
 from worker.stream.transaction import StaleMembership, Transactions
 from worker.stream.types import Flow
 from worker.stream.watchdog import CallWatchdog
 
 _log = structlog.get_logger(__name__)
 
-# Nothing in flight: how long a poll waits for records. Also how late a signal is seen at most.
-_IDLE_POLL_S = 0.1
-# While the group rebalances, polls wait longer: kafka-python forgets the answer of a join that arrives between two polls, and joins
-# again. A thousand times the gap between them makes that rare.
-_REBALANCING_POLL_S = 0.2
-# Results are held back for so long while this member joins its group again; most rebalances are over in less.
-_HOLD_COMMITS_S = 2.0
 # Nothing to fetch: pause before the group is looked at again.
 _NOTHING_PAUSE_S = 0.02
-# Something in flight and room for more: how long results are waited for between two polls.
-_BUSY_WAIT_S = 0.003
-# Something in flight and no room for more: nothing but results can come.
-_FULL_WAIT_S = 0.02
 # Threads that wait in a stage get this long at the end of the process.
 _LINE_STOP_S = 2.0
 # The consumer tells the group that it leaves; if the group does not answer, its session ends by itself.
 _CLOSE_S = 5.0
 # Pause after a passing error of a poll.
 _POLL_ERROR_PAUSE_S = 0.1
-# Committed offsets of a fresh partition are waited for this long in one turn; they may be unstable for a crashed worker's transaction.
-_COMMITTED_WAIT_MS = 500
 # Batches settled by one transaction at most: bounds its size, and how much is read again if it fails.
 _MOST_BATCHES = 16
-# Exit code of a second signal, as a shell reports SIGINT.
-_SECOND_SIGNAL_EXIT = 130
 
 
 def transactional_id(settings: Settings) -> str:
@@ -98,7 +82,6 @@ class StreamWorker:
         self._faults = faults or Faults()
         self._backoff = Backoff(settings.stream)
         self._assignment = Assignment()
-        self._fresh: list[OwnedPartition] = []
         self._feed = Feed(self._stream.batch_size, self._stream.batch_wait_s)
         self._line = AssemblyLine(flow, self._backoff, self._observer, self._faults, self._stream.queue_depth)
         self._writer = DeadLetterWriter(settings.stream, flow)
@@ -107,11 +90,14 @@ class StreamWorker:
         self._transactions = Transactions(settings, transactional_id(settings), self._watchdog, self._faults)
         self._overseer = Overseer(self._stream, self._assignment, self._feed, self._observer)
         self.progress = self._overseer.progress
+        self._pace = Pace(self._feed, self._line, self._assignment)
+        self._membership = Membership(
+            settings, self._assignment, self._feed, self._overseer, self._observer, self._hand_over, self._resume_refusals
+        )
         self._consumer: KafkaConsumer = None
         self._stopping = threading.Event()
         self._drain_deadline: Deadline | None = None
         self._in_flight = 0
-        self._rebalancing_since: float | None = None
 
     def request_stop(self) -> None:
         """Finish what is in flight, commit it and return from `run`. May be called from any thread."""
@@ -124,7 +110,7 @@ class StreamWorker:
             StopError: the process must end with this error's `exit_code`.
             Exception: whatever a stage raised that is no result: a bug.
         """
-        with self._signals():
+        with set_by_signals(self._stopping):
             self._watchdog.start()
             try:
                 self._open()
@@ -168,70 +154,22 @@ class StreamWorker:
         self._watchdog.stop()
         self._overseer.ended(self._in_flight)
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT drain; a second one ends the process at once. Only where signals can be caught: in the main thread."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def handle(_number: int, _frame: FrameType | None) -> None:
-            if self._stopping.is_set():
-                os._exit(_SECOND_SIGNAL_EXIT)
-            self._stopping.set()
-
-        before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
     # ---- a turn
 
     def _turn(self) -> None:
-        if self._may_commit():
-            self._settle(self._results_wait_s())
+        if self._pace.may_commit(self._consumer):
+            self._settle(self._pace.results_wait_s(self._in_flight))
         self._line.raise_failure()
         self._poll()
-        self._follow_the_group()
+        self._membership.follow(self._consumer)
         self._read_again()
         self._send_batches()
         self._pause_and_resume()
         self._overseer.look(self._consumer)
         self._overseer.report(self._consumer, self._in_flight)
 
-    def _may_commit(self) -> bool:
-        """Not while this member's own join is on its way: the group may take it at any moment, and offsets of before then are refused.
-
-        Bounded, for a rebalance lasts as long as the slowest member drains; commits are taken until the last one has joined.
-        """
-        if not is_rebalancing(self._consumer):
-            self._rebalancing_since = None
-            return True
-        now = time.monotonic()
-        if self._rebalancing_since is None:
-            self._rebalancing_since = now
-        return now - self._rebalancing_since > _HOLD_COMMITS_S
-
-    def _results_wait_s(self) -> float:
-        if self._in_flight == 0:
-            return 0.0
-        return _BUSY_WAIT_S if self._feed.room and self._line.has_room else _FULL_WAIT_S
-
-    def _poll_wait_s(self) -> float:
-        """How long a poll may wait for records."""
-        if is_rebalancing(self._consumer):
-            return _REBALANCING_POLL_S
-        if self._in_flight:
-            return 0.0
-        due = self._feed.due_in_s()
-        if any(partition.cut is not None for partition in self._assignment.owned.values()):
-            return _BUSY_WAIT_S
-        return _IDLE_POLL_S if due is None else min(due, _IDLE_POLL_S)
-
     def _poll(self) -> None:
-        wait_s = self._poll_wait_s()
+        wait_s = self._pace.poll_wait_s(self._consumer, self._in_flight)
         started = time.monotonic()
         try:
             records = poll(self._consumer, wait_s, max_records=max(1, self._feed.room))
@@ -360,29 +298,8 @@ class StreamWorker:
 
     # ---- the group
 
-    def _follow_the_group(self) -> None:
-        changes = self._assignment.take_changes()
-        if changes:
-            self._overseer.joined()
-            self._fresh.extend(changes.assigned)
-            kinds: tuple[tuple[RebalanceKind, list[OwnedPartition]], ...] = (
-                ("assigned", changes.assigned),
-                ("revoked", changes.revoked),
-                ("lost", changes.lost),
-            )
-            for kind, partitions in kinds:
-                if partitions:
-                    _log.info(
-                        "partitions " + kind, partitions=[f"{each.name.topic}/{each.name.partition}" for each in partitions]
-                    )
-                    self._observer.rebalanced(kind, len(partitions))
-            for partition in (*changes.revoked, *changes.lost):
-                self._feed.drop(partition)
-                self._overseer.forget(partition)
-            if changes.revoked:
-                self._hand_over(changes.revoked)
-        if self._fresh:
-            self._take_over()
+    def _resume_refusals(self, metadata: str) -> None:
+        self._refusals.resume(metadata)
 
     def _hand_over(self, partitions: Sequence[OwnedPartition]) -> None:
         """Finish and commit what is in flight of revoked partitions, as far as the deadline allows; the rest is its next owner's."""
@@ -398,24 +315,6 @@ class StreamWorker:
             partition.owned = False
         if not self._stopping.is_set():
             self._drain_deadline = None
-
-    def _take_over(self) -> None:
-        """Continue the counts of refusals that the partitions' last owners committed."""
-        waiting = []
-        for partition in self._fresh:
-            if self._assignment.owned.get(partition.name) is not partition:
-                continue
-            try:
-                committed = self._consumer.committed(partition.name, metadata=True, timeout_ms=_COMMITTED_WAIT_MS)
-            except kafka_errors.RetriableError:
-                waiting.append(partition)
-                continue
-            except kafka_errors.KafkaError:
-                with translated("reading committed offsets", self.settings.kafka):
-                    raise
-            if committed is not None:
-                self._refusals.resume(committed.metadata)
-        self._fresh = waiting
 
     def _read_again(self) -> None:
         """Seek back to where partitions were cut, once nothing of them is in the line and their backoff is over."""
@@ -444,5 +343,5 @@ class StreamWorker:
             if deadline.passed:
                 _log.warning("not everything in flight was finished in time; it is read again", in_flight=self._in_flight)
                 return
-            self._settle(min(_FULL_WAIT_S, deadline.remaining()))
+            self._settle(min(FULL_WAIT_S, deadline.remaining()))
             self._observer.turned()
