@@ -17,7 +17,7 @@ _WORDS: dict[int, str] = {
     LOWER: (
         "lower bottom trouser pant jean jeans short shorts skirt legging jogger chino slack culotte tight tights stocking capri sweatpant"
     ),
-    FULL_BODY: "dress gown jumpsuit romper overall dungaree body bodysuit onesie playsuit suit swimsuit swimwear full-body",
+    FULL_BODY: "dress gown jumpsuit romper overall dungaree body bodysuit onesie playsuit suit swimsuit swimwear fullbody",
     OUTERWEAR: "outerwear outwear jacket coat blazer cardigan vest gilet parka anorak cape poncho waistcoat windbreaker raincoat",
     FOOTWEAR: "footwear shoe shoes boot sneaker trainer sandal heel pump loafer flat clog slipper wedge sock",
     ACCESSORY: (
@@ -45,6 +45,8 @@ def _forms(word: str) -> tuple[str, ...]:
     singular = [word]
     if word.endswith("ies"):
         singular.append(word[:-3] + "y")
+    if word.endswith("ves"):
+        singular.append(word[:-3] + "f")
     if word.endswith("es"):
         singular.append(word[:-2])
     if word.endswith("s"):

@@ -90,8 +90,9 @@ def build(content: Mapping[str, Any], run: RunConfig, source: Path) -> SegmentRe
     photos = clothing / "images" if (clothing / "images").is_dir() else clothing
     table = root / "clothing" / "images.csv"
     cuts = source.parent / config.cuts if config.cuts else cache / "cuts"
+    people = street_sources(street)
     flat = [each for each in flat_sources(table, photos) if config.make_cuts or (cuts / f"{each.name}.png").is_file()]
-    chosen = choose(street_sources(street), flat, config.flat, config.judged_flat)
+    chosen = choose(people, flat, config.flat, config.judged_flat)
     labels = street if (street / "labels.txt").is_file() else root / "ccp"
     samples = {
         part: read_street(street, [s for s in some if s.kind == "street"], _tell, labels)

@@ -1,0 +1,240 @@
+"""The garment in question, on drawn shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from pydantic import ValidationError
+
+from tests.vision.conftest import SIDE, row_of, save
+from worker.errors import ModelError
+from worker.settings.vision import VisionSettings
+from worker.simulate.categories import Category
+from worker.vision.choosing import garment_in_question
+from worker.vision.garment_classes import (
+    ACCESSORY,
+    BACKGROUND,
+    CLASSES,
+    FOOTWEAR,
+    FULL_BODY,
+    GARMENTS,
+    LOWER,
+    OUTERWEAR,
+    PERSON,
+    UPPER,
+    class_of_category,
+)
+from worker.vision.load import load_segmenter
+from worker.vision.rows import InputSpec, ModelRow, OutputSpec
+from worker.vision.segmenters import OnnxSegmenter, shares_of
+from worker.vision.store import ModelStore
+from worker.vision.types import ByteArray, FloatArray
+
+HEAD, TOP, LEGS, SHOES = (slice(8, 20), slice(20, 50), slice(50, 80), slice(80, 88))
+
+
+def drawn(**places: tuple[slice, slice]) -> FloatArray:
+    """(classes, 100, 80) shares: background, and each class in its box; nearly sure everywhere."""
+    label = np.full((100, 80), BACKGROUND)
+    for name, (rows, columns) in places.items():
+        label[rows, columns] = CLASSES.index(name.rstrip("_").replace("full_body", "full-body"))
+    shares = np.full((len(CLASSES), 100, 80), 0.02, np.float32)
+    np.put_along_axis(shares, label[None], 1 - 0.02 * (len(CLASSES) - 1), axis=0)
+    return shares
+
+
+def worn(upper: str = "upper", lower: str = "lower") -> FloatArray:
+    middle = slice(25, 55)
+    return drawn(**{"person": (HEAD, middle), upper: (TOP, middle), lower: (LEGS, middle), "footwear": (SHOES, middle)})
+
+
+def taken(plane: FloatArray, rows: slice) -> float:
+    """Share of the wearer's middle that is taken in these rows."""
+    return float((plane[rows, 28:52] > 0.5).mean())
+
+
+@pytest.mark.parametrize(
+    ("category", "wanted"),
+    [
+        ("T-Shirts", UPPER),
+        ("t shirt", UPPER),
+        ("Shirt dress", FULL_BODY),
+        ("DRESSES", FULL_BODY),
+        ("long-sleeve", UPPER),
+        ("Longsleeve", UPPER),
+        ("jeans", LOWER),
+        ("Trousers", LOWER),
+        ("women's skirts", LOWER),
+        ("Outwear", OUTERWEAR),
+        ("leather jackets", OUTERWEAR),
+        ("Shoes", FOOTWEAR),
+        ("dress shoes", FOOTWEAR),
+        ("handbags", ACCESSORY),
+        ("Body", FULL_BODY),
+        ("full body", FULL_BODY),
+        ("Accessories", ACCESSORY),
+        ("Undershirt", UPPER),
+        ("Hoodies", UPPER),
+        ("scarves", ACCESSORY),
+        ("", None),
+        (None, None),
+        ("something else", None),
+    ],
+)
+def test_a_category_s_words_say_which_class_is_wanted(category: str | None, wanted: int | None) -> None:
+    assert class_of_category(category) == wanted
+
+
+@pytest.mark.parametrize("category", list(Category))
+def test_every_category_of_the_simulator_wants_a_class(category: Category) -> None:
+    assert class_of_category(category) in GARMENTS
+
+
+def test_of_a_worn_outfit_the_category_s_garment_is_cut_out_and_nothing_else() -> None:
+    for category, rows, others in (
+        ("shirt", TOP, (HEAD, LEGS, SHOES)),
+        ("jeans", LEGS, (HEAD, TOP, SHOES)),
+        ("shoes", SHOES, (HEAD, TOP, LEGS)),
+    ):
+        plane = garment_in_question(worn(), category)
+        assert taken(plane, rows) > 0.95
+        assert max(taken(plane, other) for other in others) < 0.05
+
+
+def test_a_person_is_never_the_garment() -> None:
+    for category in (None, "shirt", "dress", "hat", "nonsense"):
+        assert taken(garment_in_question(worn(), category), HEAD) == 0
+
+
+def test_without_a_category_a_worn_photo_gives_its_largest_most_central_garment() -> None:
+    shares = drawn(
+        person=(slice(2, 12), slice(30, 50)), upper=(slice(20, 70), slice(20, 60)), lower=(slice(70, 90), slice(20, 60))
+    )
+    plane = garment_in_question(shares, None)
+    assert taken(plane, slice(25, 65)) > 0.95
+    assert taken(plane, slice(72, 88)) < 0.05
+
+
+def test_a_sweater_that_the_network_takes_for_a_jacket_is_found_all_the_same() -> None:
+    plane = garment_in_question(worn(upper="outerwear"), "sweater")
+    assert taken(plane, TOP) > 0.95
+    assert taken(plane, LEGS) < 0.05
+
+
+def test_a_dress_taken_for_top_and_skirt_is_both() -> None:
+    plane = garment_in_question(worn(), "dress")
+    assert taken(plane, TOP) > 0.95
+    assert taken(plane, LEGS) > 0.95
+    assert taken(plane, SHOES) < 0.05
+
+
+def test_a_wanted_garment_that_is_not_there_gives_all_garments() -> None:
+    plane = garment_in_question(worn(), "bag")
+    assert min(taken(plane, rows) for rows in (TOP, LEGS, SHOES)) > 0.95
+
+
+def test_a_garment_by_itself_is_whole_whatever_its_parts_are_taken_for() -> None:
+    # A T-shirt whose sleeve is taken for a jacket's and whose print for a bag.
+    shares = drawn(upper=(TOP, slice(20, 60)), outerwear=(TOP, slice(60, 70)), accessory=(slice(30, 36), slice(36, 42)))
+    for category in (None, "t-shirt"):
+        plane = garment_in_question(shares, category)
+        assert float((plane[TOP, 20:70] > 0.5).mean()) > 0.95
+
+
+def test_of_two_garments_on_a_bed_the_wanted_one_is_cut_out() -> None:
+    shares = drawn(upper=(slice(5, 45), slice(10, 70)), lower=(slice(55, 95), slice(10, 70)))
+    plane = garment_in_question(shares, "trousers")
+    assert float((plane[60:90, 12:68] > 0.5).mean()) > 0.95
+    assert float((plane[8:42, 12:68] > 0.5).mean()) < 0.05
+
+
+def test_without_a_category_the_largest_most_central_thing_is_cut_out_and_a_pair_stays_a_pair() -> None:
+    shares = drawn(upper=(slice(20, 80), slice(15, 60)), accessory=(slice(2, 12), slice(68, 78)))
+    plane = garment_in_question(shares, None)
+    assert float((plane[22:78, 17:58] > 0.5).mean()) > 0.95
+    assert float(plane[2:12, 68:78].max()) < 0.5
+    shoes = drawn(footwear=(slice(30, 70), slice(10, 35)), footwear_=(slice(30, 70), slice(45, 70)))
+    plane = garment_in_question(shoes, None)
+    assert float((plane[32:68, 12:33] > 0.5).mean()) > 0.95
+    assert float((plane[32:68, 47:68] > 0.5).mean()) > 0.95
+
+
+def test_nothing_at_all_stays_nothing() -> None:
+    for category in (None, "shirt"):
+        assert garment_in_question(drawn(), category).max() < 0.5
+        assert garment_in_question(drawn(person=(TOP, LEGS)), category).max() < 0.5
+
+
+@pytest.fixture
+def class_row(tmp_path: Path) -> ModelRow:
+    """A graph whose logits are 60 times red, green and blue for background, upper and lower, and -1000 for the rest."""
+    path = tmp_path / "classes.onnx"
+    weights = np.zeros((len(CLASSES), 3, 1, 1), np.float32)
+    weights[BACKGROUND, 0] = weights[UPPER, 1] = weights[LOWER, 2] = 60
+    bias = np.full(len(CLASSES), -1000, np.float32)
+    bias[[BACKGROUND, UPPER, LOWER]] = 0
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, SIDE, SIDE])
+    nodes = [
+        helper.make_node("Constant", [], ["w"], value=onnx.numpy_helper.from_array(weights)),
+        helper.make_node("Constant", [], ["b"], value=onnx.numpy_helper.from_array(bias)),
+        helper.make_node("Conv", ["image", "w", "b"], ["logits"]),
+    ]
+    save(nodes, [image], helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", len(CLASSES), SIDE, SIDE]), path)
+    return row_of(
+        path,
+        id="classes",
+        task="segment",
+        input=InputSpec(image="image", height=SIDE, width=SIDE),
+        output=OutputSpec(name="logits", activation="softmax", channels=GARMENTS, classes=CLASSES),
+    )
+
+
+def two_garments() -> ByteArray:
+    photo = np.zeros((64, 48, 3), np.uint8)
+    photo[..., 0] = 255
+    photo[8:28, 8:40] = (0, 255, 0)
+    photo[36:60, 8:40] = (0, 0, 255)
+    return photo
+
+
+def test_a_model_with_classes_cuts_out_what_each_photo_s_category_asks_for(class_row: ModelRow, vision: VisionSettings) -> None:
+    segmenter = load_segmenter(class_row, ModelStore(vision), vision)
+    photo = two_garments()
+    upper, lower = segmenter.segment([photo, photo], ["Shirts", "skirt"])
+    assert upper.alpha[18, 20] == 255
+    assert upper.alpha[48, 20] == 0
+    assert lower.alpha[18, 20] == 0
+    assert lower.alpha[48, 20] == 255
+    assert upper.coverage == pytest.approx(20 * 32 / (64 * 48), rel=0.15)
+
+
+def test_labels_are_class_numbers_of_the_photo_s_own_size(class_row: ModelRow, vision: VisionSettings) -> None:
+    segmenter = load_segmenter(class_row, ModelStore(vision), vision)
+    assert isinstance(segmenter, OnnxSegmenter)
+    assert segmenter.classes == CLASSES
+    [label] = segmenter.label([two_garments()])
+    assert label.shape == (64, 48)
+    assert label.dtype == np.uint8
+    assert (label[2, 2], label[18, 20], label[48, 20]) == (BACKGROUND, UPPER, LOWER)
+    assert segmenter.label([]) == []
+
+
+def test_a_row_with_other_classes_or_without_softmax_is_refused() -> None:
+    with pytest.raises(ValidationError, match="classes must be"):
+        OutputSpec(name="x", activation="softmax", classes=("background", "garment"))
+    with pytest.raises(ValidationError, match="softmax"):
+        OutputSpec(name="x", classes=CLASSES)
+
+
+def test_a_graph_with_another_number_of_channels_than_its_row_is_a_model_error() -> None:
+    spec = OutputSpec(name="x", activation="softmax", channels=GARMENTS, classes=CLASSES)
+    with pytest.raises(ModelError, match="names 8 classes"):
+        shares_of(np.zeros((3, 4, 4), np.float32), spec)
+
+
+def test_person_and_background_are_no_garments() -> None:
+    assert {BACKGROUND, PERSON} == set(range(len(CLASSES))) - set(GARMENTS)
