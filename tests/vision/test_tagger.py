@@ -31,7 +31,9 @@ def tagger_file(path: Path, *, normalised: bool = True) -> Path:
         helper.make_node("ReduceMean", ["image"], ["means"], axes=[2, 3], keepdims=0),
         helper.make_node("Constant", [], ["factor"], value=helper.make_tensor("f", TensorProto.FLOAT, [], [50.0])),
         helper.make_node("Mul", ["means", "factor"], ["logits"]),
-        helper.make_node("Softmax" if normalised else "Identity", ["logits"], ["colours"], **({"axis": 1} if normalised else {})),
+        helper.make_node("Softmax", ["logits"], ["colours"], axis=1)
+        if normalised
+        else helper.make_node("Identity", ["logits"], ["colours"]),
         helper.make_node("Constant", [], ["none"], value=helper.make_tensor("z", TensorProto.FLOAT, [1, 2], [0.0, 0.0])),
         helper.make_node("Constant", [], ["starts"], value=helper.make_tensor("s", TensorProto.INT64, [1], [0])),
         helper.make_node("Constant", [], ["ends"], value=helper.make_tensor("e", TensorProto.INT64, [1], [2])),

@@ -52,7 +52,10 @@ def check_models(settings: Settings) -> Iterator[Finding]:
     registry = Registry(vision)
     store = ModelStore(vision, registry.user_dir)
     absent = False
-    for row in (registry.row(vision.segmenter, "segment"), registry.row(vision.embedder, "embed")):
+    rows = [registry.row(vision.segmenter, "segment"), registry.row(vision.embedder, "embed")]
+    if vision.tagger is not None:
+        rows.append(registry.row(vision.tagger, "tag"))
+    for row in rows:
         state = store.state(row)
         if state == "corrupt":
             yield fail("models", f"{row.id}: the file is not the one the row names (sha256)", f"`intake models pull {row.id}`")

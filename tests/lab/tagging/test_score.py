@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class ColourTagger:
     heads: tuple[HeadSpec, ...]
     model_id: str = "colours"
 
-    def tag(self, photos: list[ByteArray]) -> FloatArray:
+    def tag(self, photos: Sequence[ByteArray]) -> FloatArray:
         rows = []
         for rgb in photos:
             mean = rgb.reshape(-1, 3)[(rgb.reshape(-1, 3).astype(int).sum(1) < 600)].mean(0)
@@ -115,8 +116,8 @@ def test_pictures_with_two_labels_are_counted(tmp_path: Path) -> None:
             copy.write_bytes((folder / "images" / f"{n}.png").read_bytes())
             file.write(f"{n + 4000},Men,{label},copy\n")
     data = read_labelled(config(folder, min_images=1), Path())
-    label = {name: data.heads[1].labels[number] for name, number in zip(data.names, data.labels[:, 1], strict=True)}
-    differ = sum(label[f"{n}.png"] != label[f"{n + 4000}.png"] for n in (1000, 1001, 1002))
+    labelled = {name: data.heads[1].labels[number] for name, number in zip(data.names, data.labels[:, 1], strict=True)}
+    differ = sum(labelled[f"{n}.png"] != labelled[f"{n + 4000}.png"] for n in (1000, 1001, 1002))
     assert twins(data, 1) == (3, differ)
     assert differ > 0
 

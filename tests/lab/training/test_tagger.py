@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from tests.lab.tagging.toys import content, make_table
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("timm")
 
+from worker.cli import app  # noqa: E402
 from worker.errors import ConfigurationError  # noqa: E402
 from worker.lab.descriptors.backbones import BACKBONES  # noqa: E402
 from worker.lab.descriptors.cnn import build as build_backbone  # noqa: E402
 from worker.lab.tagging.config import read_tagger_config  # noqa: E402
-from worker.lab.training.config import RunConfig, TrainConfig  # noqa: E402
+from worker.lab.training.checkpoint import BEST, load  # noqa: E402
+from worker.lab.training.config import RunConfig, TrainConfig, read_config  # noqa: E402
 from worker.lab.training.loop import Trainer  # noqa: E402
 from worker.lab.training.recipes.tagger import Tagger, build, moved  # noqa: E402
 from worker.settings import load_settings  # noqa: E402
@@ -79,7 +83,12 @@ def test_maps_are_computed_once_and_a_killed_computation_goes_on(
     with pytest.raises(KeyboardInterrupt):
         recipe_of(folder, weights).plan(0)
     rest: list[int] = []
-    monkeypatch.setattr(maps, "pixels_of", lambda data, numbers, spec: rest.append(len(numbers)) or pixels(data, numbers, spec))
+
+    def counted_again(data: Any, numbers: Any, spec: Any) -> Any:
+        rest.append(len(numbers))
+        return pixels(data, numbers, spec)
+
+    monkeypatch.setattr(maps, "pixels_of", counted_again)
     again = recipe_of(folder, weights)
     first, _ = again.logits("validation")
     assert (sum(read), sum(rest)) == (32, 48)
@@ -165,13 +174,13 @@ def test_it_learns_what_it_is_shown_and_its_graph_says_the_same(folder: Path, we
     }
     config = TrainConfig.model_validate({"run": run, "recipe": part})
     recipe = build(config.recipe, config.run, folder / "tagger.toml")
-    heard: list[dict[str, float]] = []
+    heard: list[tuple[str, dict[str, float]]] = []
     before = recipe.evaluate()
-    trainer = Trainer(config, recipe, tmp_path / "run", lambda what, _d, _t, figures: heard.append({"what": what, **figures}))
+    trainer = Trainer(config, recipe, tmp_path / "run", lambda what, _d, _t, figures: heard.append((what, figures)))
     trainer.run()
-    losses = [figures["loss"] for figures in heard if "loss" in figures]
+    losses = [figures["loss"] for _, figures in heard if "loss" in figures]
     assert np.mean(losses[-3:]) < 0.6 * np.mean(losses[:2])
-    held_out = [figures for figures in heard if figures["what"] == "held out"]
+    held_out = [figures for what, figures in heard if what == "held out"]
     assert len(held_out) == 4
     assert set(before) == {"mean_top1", "top1_whom", "top1_kind"}
     made = recipe.export()
@@ -233,3 +242,50 @@ def test_the_shipped_configuration_is_one_of_this_recipe() -> None:
     assert load_settings().vision.tagger is None
     with pytest.raises(ConfigurationError, match="not of a tagger"):
         read_tagger_config(CONFIGS / "siamese.toml")
+
+
+def test_a_trained_tagger_becomes_a_row_that_can_be_scored(
+    folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INTAKE_VISION__REGISTRY_DIR", str(tmp_path / "registry"))
+    monkeypatch.setenv("INTAKE_VISION__CACHE_DIR", str(tmp_path / "models"))
+    heads = "".join(
+        f'[[recipe.heads]]\nname = "{name}"\ncolumns = {columns}\nattribute = "{attribute}"\n'
+        for name, columns, attribute in (("whom", '["gender"]', "gender"), ("kind", '["kind"]', "category"))
+    )
+    config = tmp_path / "tagger.toml"
+    config.write_text(
+        '[run]\nepochs = 1\nbatch = 16\nprecision = "fp32"\nthreads = 1\ndevice = "cpu"\n'
+        f'[recipe]\nkind = "tagger"\ndata = "{folder}"\ntable = "styles.csv"\nphotos = "images"\nphoto = "{{id}}.png"\n'
+        f'weights = "{weights}"\nmin_images = 5\nfrozen_stages = 5\nheight = 64\nwidth = 48\nlicence = "CC0-1.0"\n{heads}'
+    )
+    cli = CliRunner()
+    run = tmp_path / "run"
+    for arguments in (["train", config, "--output", run], ["export", run, "--id", "toy-tagger"]):
+        result = cli.invoke(app, ["lab", *(str(argument) for argument in arguments)])
+        assert result.exit_code == 0, result.output
+    assert "INTAKE_VISION__TAGGER=toy-tagger" in result.output
+    result = cli.invoke(
+        app,
+        [
+            "lab",
+            "tag",
+            "--model",
+            "toy-tagger",
+            "--score",
+            str(config),
+            "--part",
+            "validation",
+            "--json",
+            str(tmp_path / "s.json"),
+        ],
+    )
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "s.json").read_text())
+    recipe = build(read_config(config).recipe, RUN, config)
+    recipe.model().load_state_dict(load(run / BEST)["model"])
+    figures = recipe.evaluate()
+    ours = {head["name"]: head["tops"]["1"] for head in found["splits"][0]["heads"]}
+    # Maps are kept in half precision, the graph runs in full: a photo on the edge may fall either way.
+    assert ours["whom"] == pytest.approx(figures["top1_whom"], abs=0.1)
+    assert ours["kind"] == pytest.approx(figures["top1_kind"], abs=0.1)

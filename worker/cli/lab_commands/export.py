@@ -62,5 +62,5 @@ def command(
         overrides=parse_overrides(changes or ()),
     )
     rows = export_run(run, options, load_settings(), typer.echo)
-    task = "SEGMENTER" if rows[0].task == "segment" else "EMBEDDER"
+    task = {"segment": "SEGMENTER", "embed": "EMBEDDER", "tag": "TAGGER"}[rows[0].task]
     typer.echo(f"use it: INTAKE_VISION__{task}={rows[0].id}")

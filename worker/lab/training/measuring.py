@@ -54,7 +54,7 @@ def outputs(path: Path, row: ModelRow, settings: VisionSettings, photos: Sequenc
 def loss(row: ModelRow, wanted: Sequence[FloatArray], found: Sequence[FloatArray]) -> Loss:
     """Of `found` against `wanted`, photo by photo."""
     pairs = list(zip(wanted, found, strict=True))
-    if row.task == "embed":
+    if row.task in {"embed", "tag"}:
         values, measure = [_cosine(one, other) for one, other in pairs], "cosine"
     else:
         spec = row.output or OutputSpec(name="")
