@@ -187,7 +187,7 @@ class _Act:
 
     def _unfinished(self) -> bool:
         breaking = self.crew.fates or any(slot.fate is not None for slot in self.slots) or self.crew.sleepers
-        return bool(breaking) or self.weather.done < len(self.weather.forecast)
+        return bool(breaking) or not self.weather.over
 
     def _share(self) -> float:
         """How much of the faults is behind us; as much of the arrivals may be sent."""

@@ -60,6 +60,7 @@ def test_a_fault_that_was_met_ends_with_its_window_and_counts_once(sky: Sky) -> 
     weather = sky.of(ERRORS)
     weather.tick(0.1)
     assert weather.unmet()
+    assert (weather.done, weather.over) == (1, False)  # the last fault is not over when it has begun
     sky.meet()
     assert not weather.unmet()
     sky.clock.now += WINDOW_S
@@ -67,6 +68,7 @@ def test_a_fault_that_was_met_ends_with_its_window_and_counts_once(sky: Sky) -> 
 
     assert sky.injections.counts() == {ERRORS: 1}
     assert sky.injections.all[0].ended < float("inf")
+    assert weather.over
     assert weather.share == 1.0
 
 

@@ -68,9 +68,14 @@ class Weather:
     _undo: Callable[[], object] | None = field(default=None)
 
     @property
+    def over(self) -> bool:
+        """Whether every fault has begun and ended."""
+        return self.done >= len(self.forecast) and self._current is None
+
+    @property
     def share(self) -> float:
         """How much of the arrivals may be sent so far: for each fault that has not begun, and after the last, some are left."""
-        if self.done == len(self.forecast) and self._current is None:
+        if self.over:
             return 1.0
         return self.done / (len(self.forecast) + 1)
 
