@@ -81,7 +81,9 @@ def stats() -> None:
 def search(
     photo: Annotated[Path, typer.Argument(help="A local photo.")],
     limit: Annotated[int, typer.Option(min=1, max=100, help="Articles to show.")] = 10,
-    where: Annotated[list[str] | None, typer.Option(help="Leave out articles with another value, as in --where colour=blue.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="Leave out articles with another value, as in --where colour=blue.")
+    ] = None,
     picture: Annotated[Path | None, typer.Option(help="Write a picture of the result: .html or .png.")] = None,
     *,
     show: Annotated[bool, typer.Option("--open", help="Open the picture.")] = False,

@@ -11,7 +11,9 @@ SIDE = 24
 
 
 def shop(article: str, view: str, flags: tuple[str, ...] = ()) -> CropPhoto:
-    return CropPhoto("luma", f"{article}_{view}", "Hoodie", "development", article, article.split("-")[0], view, flags=flags)
+    return CropPhoto(
+        "luma", f"{article}_{view}", "Hoodie", "development", article, article.split("-", maxsplit=1)[0], view, flags=flags
+    )
 
 
 def phone(name: str, sender: int) -> CropPhoto:

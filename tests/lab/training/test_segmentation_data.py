@@ -135,7 +135,9 @@ def test_a_missing_cut_is_made_by_the_teacher_once(tmp_path: Path, monkeypatch: 
         def segment(self, photos: Sequence[ByteArray], categories: Sequence[str | None] | None = None) -> list[Mask]:
             del categories
             asked.append(len(photos))
-            return [mask_of(np.where(square(photo.shape[0], photo.shape[1], 10, 10, 30), 255, 0).astype(np.uint8)) for photo in photos]
+            return [
+                mask_of(np.where(square(photo.shape[0], photo.shape[1], 10, 10, 30), 255, 0).astype(np.uint8)) for photo in photos
+            ]
 
     monkeypatch.setattr(segmentation_data, "_teacher", lambda: Half.__new__(Half))
     cv2.imwrite(str(tmp_path / "a.jpg"), np.full((50, 50, 3), 128, np.uint8))

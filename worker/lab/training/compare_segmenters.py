@@ -2,7 +2,7 @@
 
 FOLDER holds ccp/ and clothing/, unpacked or with their images.zip. Street photos are judged by their labels, flat ones by U²-Netp's
 cut (which U²-Netp itself therefore has at 1). Nothing here needs torch. Times are of one photo at a time, preparation and the choice of the
-garment included, on the CPU with the threads given.
+garment included, on the CPU with the threads given: the tenth percentile.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from worker.vision.store import cache_dir
 from worker.vision.types import ByteArray, Segmenter
 
 HALF = 128
+FAST = 10  # percentile of the times that is told: other work on the machine slows most photos, the fastest tenth hardly
 TILE = 220  # pixels of a photo's longer side in a contact sheet
 COLUMNS = 10
 
@@ -105,7 +106,7 @@ def compare(model: str, samples: Sequence[Sample], threads: int) -> Compared:
         flat_iou=float(flat[:, 0].mean()),
         flat_median=float(np.median(flat[:, 0])),
         flat_boundary_f=float(flat[:, 1].mean()),
-        ms=float(np.median(times)),
+        ms=float(np.percentile(times, FAST)),
         classes=class_ious(counts) if _knows_classes(segmenter) else {},
     )
 
