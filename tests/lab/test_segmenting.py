@@ -45,7 +45,9 @@ def test_overlays_come_on_demand(tmp_path: Path, write_photo: PhotoWriter) -> No
     code, text = run("-m", "grabcut", "-i", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--overlays")
     assert code == 0, text
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"a.png{OVERLAY}", "a.png.png"]
-    assert cv2.imread(str(tmp_path / "out" / f"a.png{OVERLAY}")).shape == (160, 160, 3)
+    overlay = cv2.imread(str(tmp_path / "out" / f"a.png{OVERLAY}"))
+    assert overlay is not None
+    assert overlay.shape == (160, 160, 3)
 
 
 def test_a_photo_that_cannot_be_read_is_named_and_the_others_are_done(tmp_path: Path, write_photo: PhotoWriter) -> None:

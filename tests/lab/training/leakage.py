@@ -62,7 +62,7 @@ def assert_follows_the_rule(training: Iterable[Origin | tuple[Kind, str]], held_
 
 
 def _checked(origins: Iterable[Origin | tuple[Kind, str]], side: str) -> set[tuple[str, str]]:
-    checked = {(kind, str(name)) for kind, name in origins}
+    checked: set[tuple[str, str]] = {(kind, str(name)) for kind, name in origins}
     assert checked, f"the {side} list is empty: nothing was compared"
     wrong = sorted({kind for kind, _ in checked} - set(get_args(Kind)))
     assert not wrong, f"{', '.join(wrong)}: no kind of origin; there are {', '.join(get_args(Kind))}"

@@ -10,6 +10,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import tests.lab.training.toy as toys
 from worker.lab.training.config import read_config
@@ -22,7 +23,7 @@ def live(config: Path, folder: Path, death: int | None) -> int:
     if child == 0:
         loss = toys.Toy.loss
 
-        def deadly(self: toys.Toy, batch: tuple[toys.Tensor, ...]) -> tuple[toys.Tensor, dict[str, float]]:
+        def deadly(self: toys.Toy, batch: tuple[Any, ...]) -> tuple[Any, dict[str, float]]:
             if int(batch[3]) == death:
                 os.kill(os.getpid(), signal.SIGKILL)
             return loss(self, batch)

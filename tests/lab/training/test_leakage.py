@@ -29,7 +29,8 @@ def test_a_sender_and_a_style_of_one_name_are_no_leak() -> None:
 def test_a_kind_that_only_one_side_knows_fails_unless_it_is_said_to_be_unrelated() -> None:
     with pytest.raises(AssertionError, match="nothing was compared"):
         assert_held_apart([("photo", "17.jpg")], [("sender", "17")])
-    assert_held_apart([("photo", "17.jpg")], [("sender", "17")], unrelated=("sender",))
+    unrelated: list[Kind] = ["sender"]
+    assert_held_apart([("photo", "17.jpg")], [("sender", "17")], unrelated=unrelated)
 
 
 def test_empty_lists_and_nameless_entries_fail() -> None:
