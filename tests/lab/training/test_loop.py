@@ -12,19 +12,12 @@ from typing import Any
 import pytest
 
 from tests.lab.training.conftest import ConfigWriter
+from tests.lab.training.trainers import trainer
 from worker.errors import ConfigurationError
 from worker.lab.training.config import RunConfig, read_config
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.lab
-
-
-def trainer(config: Path, folder: Path, **changes: str) -> Any:
-    from worker.lab.training.catalogue import build_recipe
-    from worker.lab.training.loop import Trainer
-
-    read = read_config(config, {name.replace("__", "."): value for name, value in changes.items()})
-    return Trainer(read, build_recipe(read, config), folder, lambda *_: None, config)
 
 
 def loaded(path: Path) -> dict[str, Any]:

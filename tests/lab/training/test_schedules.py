@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.lab.training.conftest import ConfigWriter
-from tests.lab.training.test_loop import trainer
+from tests.lab.training.trainers import trainer
 from worker.lab.training.config import Optimizer, RunConfig, Schedule
 
 torch = pytest.importorskip("torch")
