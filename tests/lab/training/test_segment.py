@@ -72,12 +72,14 @@ def recipe(monkeypatch: pytest.MonkeyPatch) -> SegmentRecipe:
     return made(monkeypatch)
 
 
-def made(monkeypatch: pytest.MonkeyPatch, run: RunConfig | None = None, **changes: Any) -> SegmentRecipe:
+def made(
+    monkeypatch: pytest.MonkeyPatch, run: RunConfig | None = None, first: Path | None = None, **changes: Any
+) -> SegmentRecipe:
     monkeypatch.setattr(segment, "make_network", tiny)
     config = SegmentConfig.model_validate({**SMALL, **changes})
     learned = [person(number) for number in range(4)] + [shoe(number) for number in range(3)]
     chosen = {"development": [Source(s.name, s.kind) for s in learned], "held-out": [Source("9", "street")]}
-    return SegmentRecipe(config, run or RunConfig(batch=4, epochs=2, seed=1), learned, [person(9), shoe(9)], chosen)
+    return SegmentRecipe(config, run or RunConfig(batch=4, epochs=2, seed=1), learned, [person(9), shoe(9)], chosen, first)
 
 
 def tiny(name: str) -> Any:
@@ -300,3 +302,25 @@ def test_the_shipped_configurations_are_valid(name: str) -> None:
 def test_without_photos_the_recipe_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="holds no photos"):
         segment.build({"kind": "segment", "data": "."}, RunConfig(), tmp_path / "config.toml")
+
+
+def test_a_run_begins_with_the_best_weights_of_an_earlier_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    recipe = made(monkeypatch)
+    Trainer(TrainConfig(run=recipe.run, recipe={"kind": "segment"}), recipe, tmp_path, lambda *_: None).run()
+    best = torch.load(tmp_path / "best.pt", weights_only=True)["model"]
+    for first in (tmp_path, tmp_path / "best.pt"):
+        later = made(monkeypatch, first=first)
+        assert all(torch.equal(value, best[name]) for name, value in later.model().state_dict().items())
+        told = later.provenance()["earlier_run"]
+        assert told["epochs"] == 2
+        assert len(told["sha256"]) == 64
+        assert "earlier run of this recipe (2 epochs)" in later.export().recipe
+    assert "earlier_run" not in recipe.provenance()
+
+
+def test_weights_of_another_network_or_of_no_run_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="not there"):
+        made(monkeypatch, first=tmp_path)
+    torch.save({"model": {"other": torch.zeros(1)}, "progress": {"epoch": 1, "step": 1}}, tmp_path / "best.pt")
+    with pytest.raises(ConfigurationError, match="another network"):
+        made(monkeypatch, first=tmp_path)

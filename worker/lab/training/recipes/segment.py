@@ -20,6 +20,7 @@ from torch.nn import functional
 from worker.errors import ConfigurationError
 from worker.lab.export_lite0 import weights_file
 from worker.lab.lite0 import BYTE_CENTRE, BYTE_SPREAD, WEIGHTS_SHA256, WEIGHTS_SOURCE
+from worker.lab.training.checkpoint import BEST, load
 from worker.lab.training.config import Part, RunConfig, parse
 from worker.lab.training.nets.light_segmenter import LightSegmenter
 from worker.lab.training.nets.tiramisu import tiramisu
@@ -43,7 +44,7 @@ from worker.lab.training.segmentation_score import judge
 from worker.settings.vision import VisionSettings
 from worker.vision.garment_classes import CLASSES, GARMENTS
 from worker.vision.rows import InputSpec, OutputSpec
-from worker.vision.store import cache_dir
+from worker.vision.store import cache_dir, file_sha256
 from worker.vision.types import ByteArray
 
 STRIDE = 32  # of the coarsest map of every network here
@@ -74,6 +75,10 @@ class SegmentConfig(Part):
     street: float = Field(default=0.55, gt=0, lt=1, description="Share of street photos in a batch; the rest are flat ones.")
     ground: float = Field(default=0.2, ge=0, le=1, description="Share of photos that are laid on another ground.")
     grounds: int = Field(default=48, ge=1, description="Other grounds that are made.")
+    first: Path | None = Field(
+        default=None,
+        description="Folder of an earlier run of the same network, or its best.pt: training begins with its best weights.",
+    )
     freeze: int = Field(default=2, ge=0, le=6, description="Stages of a pretrained encoder that are left as they are.")
     encoder_lr: float = Field(default=0.3, gt=0, le=1, description="Learning rate of a pretrained encoder, as a share.")
     loss: Weights = Weights()
@@ -99,7 +104,8 @@ def build(content: Mapping[str, Any], run: RunConfig, source: Path) -> SegmentRe
         + read_flat(photos, cuts, [s for s in some if s.kind == "flat"], _tell)
         for part, some in chosen.items()
     }
-    return SegmentRecipe(config, run, samples["development"], samples["held-out"], chosen)
+    first = source.parent / config.first if config.first else None
+    return SegmentRecipe(config, run, samples["development"], samples["held-out"], chosen, first)
 
 
 def choose(street: Sequence[Source], flat: Sequence[Source], count: int, judged: int) -> dict[str, list[Source]]:
@@ -125,8 +131,9 @@ class SegmentRecipe:
         learned: list[Sample],
         judged: list[Sample],
         chosen: Mapping[str, list[Source]],
+        first: Path | None = None,
     ) -> None:
-        """`learned` and `judged` are the samples of `chosen`'s development and held-out photos."""
+        """`learned` and `judged` are the samples of `chosen`'s development and held-out photos; `first` as in `SegmentConfig`."""
         self.config, self.run, self._chosen, self._judged = config, run, chosen, judged
         self._street = [sample for sample in learned if sample.kind == "street"]
         self._flat = [sample for sample in learned if sample.kind == "flat"]
@@ -136,6 +143,7 @@ class SegmentRecipe:
         torch.manual_seed(run.seed)
         # What comes in lies channels last: so do the weights, a fifth faster on a CPU.
         self._net = make_network(config.network).to(memory_format=torch.channels_last)
+        self._first = begin_with(self._net, first) if first is not None else None
         self._frozen = self._net.frozen(config.freeze) if isinstance(self._net, LightSegmenter) else []
         for module in self._frozen:
             module.requires_grad_(False)
@@ -241,6 +249,7 @@ class SegmentRecipe:
             "learned": {"street": len(self._street), "flat": len(self._flat), "sha256": digest_of(self._chosen["development"])},
             "judged": {"photos": len(self._judged), "sha256": digest_of(self._chosen["held-out"])},
             "first_weights": f"{WEIGHTS_SOURCE} {WEIGHTS_SHA256}" if self.config.network == "light" else "drawn",
+            **({"earlier_run": self._first} if self._first else {}),
         }
 
     def _photo(self, kind: str, index: int, seed: int, *, whole: bool) -> tuple[ByteArray, ...]:
@@ -269,10 +278,15 @@ class SegmentRecipe:
             f"{what}, {self.config.height} x {self.config.width} pixels; classes {', '.join(CLASSES)}. Learned from "
             f"{len(self._street)} street photos with labels (ccp) and {len(self._flat)} flat phone photos with U²-Netp's cut and the "
             f"class of their label (clothing), some laid on drawn or photographed grounds; cross-entropy, soft Dice over classes, "
-            f"and cross-entropy and Dice of garment against the rest. Held out: one street photo in {HELD_OUT_STREET_OF}, one sender "
+            f"and cross-entropy and Dice of garment against the rest.{self._before()} Held out: one street photo in {HELD_OUT_STREET_OF}, one sender "
             f"in three. Limits: an open jacket's lining and layered knitwear are told apart badly; flat garments are judged against "
             f"U²-Netp's cut, not against people's outlines; jewellery and belts are small and often missed. Made by intake lab train and intake lab export."
         )
+
+    def _before(self) -> str:
+        if self._first is None:
+            return ""
+        return f" Training began with the best weights of an earlier run of this recipe ({self._first['epochs']} epochs)."
 
 
 def make_network(name: str) -> nn.Module:
@@ -280,6 +294,26 @@ def make_network(name: str) -> nn.Module:
     if name == "light":
         return LightSegmenter(len(CLASSES), weights_file(VisionSettings()))
     return tiramisu(int(name.removeprefix("tiramisu")), len(CLASSES))
+
+
+def begin_with(net: nn.Module, run: Path) -> dict[str, Any]:
+    """Put the best weights of an earlier run in.
+
+    Returns:
+        how long that run was, and the sha256 of its file.
+
+    Raises:
+        ConfigurationError: it is no run, or one of another network.
+    """
+    path = run / BEST if run.is_dir() else run
+    if not path.is_file():
+        raise ConfigurationError(f"recipe.first: {path} is not there; give the folder of a run that was judged, or leave it out")
+    state = load(path)
+    try:
+        net.load_state_dict(state["model"])
+    except RuntimeError as error:
+        raise ConfigurationError(f"recipe.first: {path} is of another network: {error}") from error
+    return {"epochs": state["progress"]["epoch"], "steps": state["progress"]["step"], "sha256": file_sha256(path)}
 
 
 def normalised(rgb: Tensor) -> Tensor:
