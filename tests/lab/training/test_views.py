@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from worker.lab.training.views import Strength, as_crop, recoloured, view
+from worker.lab.training.views import Strength, as_crop, bare, recoloured, view
 from worker.vision.types import ByteArray
 
 SIDE = 96
@@ -110,3 +110,18 @@ def test_a_crop_at_its_own_side_is_itself_and_at_another_is_scaled(garment: tupl
     rgb, mask = as_crop(*garment, 48)
     assert rgb.shape == (48, 48, 3)
     assert np.abs(mean_colour(rgb, mask) - mean_colour(*garment)).max() < 12
+
+
+def test_a_bare_garment_has_no_print_keeps_its_colour_and_is_mirrored() -> None:
+    rgb = np.full((96, 96, 3), 255, np.uint8)
+    mask = np.zeros((96, 96), np.uint8)
+    mask[10:90, 20:60] = 255
+    rgb[mask > 0] = (40, 90, 160)
+    rgb[40:42, 30:50] = (250, 250, 20)  # a print
+    plain = bare(rgb, mask)
+    mirrored = mask[:, ::-1]
+    assert plain.shape == rgb.shape
+    assert (plain[mirrored == 0] == 255).all()
+    there = plain[mirrored > 0].astype(int)
+    assert np.abs(there.mean(axis=0) - rgb[mask > 0].mean(axis=0)).max() < 8
+    assert np.ptp(there, axis=0).max() < 40 < np.ptp(rgb[mask > 0].astype(int), axis=0).max()

@@ -19,6 +19,7 @@ from worker.vision.types import ByteArray, FloatArray, Mask
 Rng = np.random.Generator
 WHITE = 255
 HALF = 128
+BARE_MEDIAN = 0.08  # of the side: letters and buttons are gone, sleeves and blocks of colour stay
 # Numbers of a normal distribution, drawn once; a view takes a random stretch of them (drawing a picture's worth costs 3 ms).
 _NOISE_LENGTH = 1 << 20
 
@@ -103,6 +104,24 @@ def recoloured(rgb: ByteArray, mask: ByteArray, rng: Rng) -> ByteArray:
     out = cv2.cvtColor(np.clip(changed, 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
     share = mask.astype(np.uint16)[..., None]
     return ((out * share + rgb * (255 - share)) // 255).astype(np.uint8)
+
+
+def bare(rgb: ByteArray, mask: ByteArray) -> ByteArray:
+    """The garment without its print, buttons and seams, mirrored: about what its back is, where no photo of the back is at hand.
+
+    A median takes away what is smaller than itself and keeps the edges of what is larger: sleeves, waistbands, blocks of colour.
+    """
+    side = rgb.shape[0]
+    half = side // 2
+    share = mask.astype(np.float32)[..., None] / 255
+    # White around the garment must not count: its place is taken by the colours nearby.
+    weight = cv2.GaussianBlur(share[..., 0], (0, 0), side * BARE_MEDIAN / 2)[..., None]
+    nearby = cv2.GaussianBlur(rgb.astype(np.float32) * share, (0, 0), side * BARE_MEDIAN / 2) / np.maximum(weight, 1e-3)
+    filled = np.clip(rgb.astype(np.float32) * share + nearby * (1 - share), 0, 255).astype(np.uint8)
+    small = cv2.resize(filled, (half, half), interpolation=cv2.INTER_AREA)
+    plain = cv2.resize(cv2.medianBlur(small, 2 * int(half * BARE_MEDIAN / 2) + 1), (side, side), interpolation=cv2.INTER_LINEAR)
+    out = plain.astype(np.float32) * share + rgb.astype(np.float32) * (1 - share)
+    return np.ascontiguousarray(np.clip(out, 0, 255).astype(np.uint8)[:, ::-1])
 
 
 def noise_table(seed: int = 0) -> FloatArray:

@@ -26,11 +26,12 @@ from worker.errors import ConfigurationError
 from worker.lab.lite0 import fold_batch_norms
 from worker.lab.training.articles import Articles, load_articles
 from worker.lab.training.config import Part, RunConfig, parse
+from worker.lab.training.earlier import begin_with
 from worker.lab.training.judging import Judge, Judging
 from worker.lab.training.nets.embedder import EmbedderNet
 from worker.lab.training.nets.lite import LICENCE, LITES, NOTICE, lite, published_weights
 from worker.lab.training.recipe import Batch, Exportable, Job, Score
-from worker.lab.training.views import Strength, as_crop, recoloured, view
+from worker.lab.training.views import Strength, as_crop, bare, recoloured, view
 from worker.settings.vision import VisionSettings
 from worker.vision.rows import InputSpec, OutputSpec
 from worker.vision.types import ByteArray
@@ -67,6 +68,9 @@ class InstanceConfig(Part):
         default=0.5, ge=0, le=1, description="Share of an article's queries that begin with another real view of it."
     )
     plain: float = Field(default=0.2, ge=0, le=1, description="Share of queries shown as they are: what the catalogue will hold.")
+    bare: float = Field(
+        default=0.0, ge=0, le=1, description="Share of queries whose print and details are taken away: what a back may look like."
+    )
     recoloured: float = Field(
         default=0.3, ge=0, le=1, description="Share of articles that have a recoloured copy: another article."
     )
@@ -80,6 +84,10 @@ class InstanceConfig(Part):
         default=0.35, ge=0, le=1, description="Share of a batch from shops, whose articles are fewer than the phone photos."
     )
     steps: int = Field(default=100, ge=1, description="Batches of an epoch.")
+    first: Path | None = Field(
+        default=None,
+        description="Folder of an earlier run of the same network, or its best.pt: training begins with its best weights.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,9 @@ class Instance:
 
     score = Score("score")
 
-    def __init__(self, wanted: InstanceConfig, run: RunConfig, articles: Articles, judge: Judging) -> None:
+    def __init__(
+        self, wanted: InstanceConfig, run: RunConfig, articles: Articles, judge: Judging, first: Path | None = None
+    ) -> None:
         self._wanted, self._run, self._articles, self._judge = wanted, run, articles, judge
         published = LITES[wanted.backbone]
         net = lite(wanted.backbone, published_weights(wanted.backbone, VisionSettings()))
@@ -114,6 +124,7 @@ class Instance:
         sample.sort()
         pairs = [as_crop(np.asarray(articles.rgb[at]), np.asarray(articles.mask[at]), wanted.side) for at in sample]
         embedder.whiten(np.stack([rgb for rgb, _ in pairs]), np.stack([mask for _, mask in pairs]))
+        self._first = begin_with(embedder, first, "embedder.") if first is not None else None
         count = len(articles.articles)
         drawn = np.random.default_rng((run.seed, count)).permutation(count)[: round(wanted.recoloured * count)]
         # Recoloured copies are articles of their own, numbered after the real ones.
@@ -210,13 +221,15 @@ class Instance:
                 "other real views are positives, colourways and recoloured copies other articles. Maps at two depths, GeM, "
                 f"{wanted.learned} learned numbers and {wanted.colours} of a Lab histogram. Limits: two articles that differ only "
                 "where neither photo looks are one to it."
+                + (f" Began with an earlier run of {self._first['epochs']} epochs." if self._first else "")
             ),
             keep_full=("/colour/", "/project_colour/"),
         )
 
     def provenance(self) -> dict[str, Any]:
         """Photos and splits."""
-        return {**self._articles.provenance, "held_out": self._judge.provenance}
+        earlier = {"earlier_run": self._first} if self._first else {}
+        return {**self._articles.provenance, **earlier, "held_out": self._judge.provenance}
 
     def _alike(self, at: int, rng: np.random.Generator) -> list[int]:
         article = self._articles.articles[at]
@@ -234,6 +247,9 @@ class Instance:
         photos = self._articles.articles[original].photos
         row = photos[int(rng.integers(len(photos)))] if rng.random() < self._wanted.real_views else photos[0]
         rgb, mask = np.asarray(self._articles.rgb[row]), np.asarray(self._articles.mask[row])
+        if self._wanted.bare and rng.random() < self._wanted.bare:
+            # A mirrored garment has a mirrored outline.
+            rgb, mask = bare(rgb, mask), np.ascontiguousarray(mask[:, ::-1])
         # A copy's colour is its own, the same in every view.
         return (rgb, mask) if at < count else (recoloured(rgb, mask, np.random.default_rng((self._run.seed, at))), mask)
 
@@ -265,4 +281,5 @@ def build(content: Mapping[str, Any], run: RunConfig, source: Path) -> Instance:
     if not data.is_dir():
         raise ConfigurationError(f"recipe.data is {data}, which is no folder; it must hold luma/, venia/ and clothing/")
     articles = load_articles(data, CROP_SIDE, "development")
-    return Instance(wanted, run, articles, Judge(data, CROP_SIDE, run.seed))
+    first = source.parent / wanted.first if wanted.first else None
+    return Instance(wanted, run, articles, Judge(data, CROP_SIDE, run.seed), first)

@@ -20,8 +20,8 @@ from torch.nn import functional
 from worker.errors import ConfigurationError
 from worker.lab.export_lite0 import weights_file
 from worker.lab.lite0 import BYTE_CENTRE, BYTE_SPREAD, WEIGHTS_SHA256, WEIGHTS_SOURCE
-from worker.lab.training.checkpoint import BEST, load
 from worker.lab.training.config import Part, RunConfig, parse
+from worker.lab.training.earlier import begin_with
 from worker.lab.training.nets.light_segmenter import LightSegmenter
 from worker.lab.training.nets.tiramisu import tiramisu
 from worker.lab.training.recipe import Batch, Exportable, Job, Score
@@ -44,7 +44,7 @@ from worker.lab.training.segmentation_score import judge
 from worker.settings.vision import VisionSettings
 from worker.vision.garment_classes import CLASSES, GARMENTS
 from worker.vision.rows import InputSpec, OutputSpec
-from worker.vision.store import cache_dir, file_sha256
+from worker.vision.store import cache_dir
 from worker.vision.types import ByteArray
 
 STRIDE = 32  # of the coarsest map of every network here
@@ -294,26 +294,6 @@ def make_network(name: str) -> nn.Module:
     if name == "light":
         return LightSegmenter(len(CLASSES), weights_file(VisionSettings()))
     return tiramisu(int(name.removeprefix("tiramisu")), len(CLASSES))
-
-
-def begin_with(net: nn.Module, run: Path) -> dict[str, Any]:
-    """Put the best weights of an earlier run in.
-
-    Returns:
-        how long that run was, and the sha256 of its file.
-
-    Raises:
-        ConfigurationError: it is no run, or one of another network.
-    """
-    path = run / BEST if run.is_dir() else run
-    if not path.is_file():
-        raise ConfigurationError(f"recipe.first: {path} is not there; give the folder of a run that was judged, or leave it out")
-    state = load(path)
-    try:
-        net.load_state_dict(state["model"])
-    except RuntimeError as error:
-        raise ConfigurationError(f"recipe.first: {path} is of another network: {error}") from error
-    return {"epochs": state["progress"]["epoch"], "steps": state["progress"]["step"], "sha256": file_sha256(path)}
 
 
 def normalised(rgb: Tensor) -> Tensor:

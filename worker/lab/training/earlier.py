@@ -1,0 +1,39 @@
+"""A run that begins with what an earlier one learned."""
+
+# mypy: disable-error-code="import-not-found,misc,no-any-return"
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from worker.errors import ConfigurationError
+from worker.lab.training.checkpoint import BEST, load
+from worker.vision.store import file_sha256
+
+
+def begin_with(net: nn.Module, run: Path, part: str = "") -> dict[str, Any]:
+    """Put the best weights of an earlier run in.
+
+    Args:
+        net: gets them.
+        run: the earlier run's folder, or a checkpoint.
+        part: what the names of the wanted weights begin with there; the others are left.
+
+    Returns:
+        how long that run was, and the sha256 of its file.
+
+    Raises:
+        ConfigurationError: it is no run, or one of another network.
+    """
+    path = run / BEST if run.is_dir() else run
+    if not path.is_file():
+        raise ConfigurationError(f"recipe.first: {path} is not there; give the folder of a run that was judged, or leave it out")
+    state = load(path)
+    try:
+        net.load_state_dict({name.removeprefix(part): value for name, value in state["model"].items() if name.startswith(part)})
+    except RuntimeError as error:
+        raise ConfigurationError(f"recipe.first: {path} is of another network: {error}") from error
+    return {"epochs": state["progress"]["epoch"], "steps": state["progress"]["step"], "sha256": file_sha256(path)}
