@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
@@ -324,3 +325,9 @@ def test_weights_of_another_network_or_of_no_run_are_refused(monkeypatch: pytest
     torch.save({"model": {"other": torch.zeros(1)}, "progress": {"epoch": 1, "step": 1}}, tmp_path / "best.pt")
     with pytest.raises(ConfigurationError, match="another network"):
         made(monkeypatch, first=tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"height": 100}, {"width": 16}, {"window": (224, 176)}])
+def test_sides_that_do_not_halve_five_times_are_refused_before_anything_is_loaded(change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="32"):
+        SegmentConfig.model_validate({**SMALL, **change})

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -48,6 +48,7 @@ from worker.vision.store import cache_dir
 from worker.vision.types import ByteArray
 
 STRIDE = 32  # of the coarsest map of every network here
+Side = Annotated[int, Field(ge=STRIDE, multiple_of=STRIDE)]
 LICENCE = "Apache-2.0"
 NOTICE = (
     "Weights trained by this project, starting from EfficientNet-Lite0 (Mingxing Tan and Quoc V. Le, TensorFlow authors, Apache-2.0; "
@@ -65,9 +66,9 @@ class SegmentConfig(Part):
     data: Path = Field(description="Folder with ccp/ and clothing/, each unpacked or with its images.zip.")
     cuts: Path | None = Field(default=None, description="Where U²-Netp's cuts of the flat photos are kept; made where absent.")
     make_cuts: bool = Field(default=True, description="Off: flat photos that have no cut yet are left out.")
-    height: int = Field(default=320, ge=STRIDE, multiple_of=STRIDE)
-    width: int = Field(default=256, ge=STRIDE, multiple_of=STRIDE)
-    window: tuple[int, int] = Field(default=(224, 192), description="Height and width that are trained on, cut from the whole.")
+    height: Side = 320
+    width: Side = 256
+    window: tuple[Side, Side] = Field(default=(224, 192), description="Height and width that are trained on, cut from the whole.")
     scales: tuple[float, float] = (0.65, 1.6)
     whole_from: float = Field(default=0.8, ge=0, le=1, description="Share of the epochs after which whole photos are trained on.")
     whole_scales: tuple[float, float] = (0.85, 1.2)
