@@ -78,6 +78,23 @@ def test_the_same_data_is_made_again_and_what_is_there_is_kept(tmp_path: Path, d
     assert photo.stat().st_mtime_ns == before
 
 
+def test_queries_of_one_part_are_searched_in_the_whole_catalogue(tmp_path: Path, datasets: Path) -> None:
+    make_bench_data(datasets, tmp_path / "all", BenchOptions())
+    whole = read_manifest(tmp_path / "all" / "manifest.csv").lines
+    for part in ("development", "held-out"):
+        make_bench_data(datasets, tmp_path / part, BenchOptions(queries=part))
+        lines = read_manifest(tmp_path / part / "manifest.csv").lines
+        assert [line for line in lines if line.role == "catalogue"] == [line for line in whole if line.role == "catalogue"]
+        wanted = [
+            line
+            for line in whole
+            if line.role == "query" and (not line.item_id or part_of_style(style_of(line.item_id.split("-", 1)[1])) == part)
+        ]
+        assert [line for line in lines if line.role == "query"] == wanted
+    with pytest.raises(ConfigurationError, match="no part 'test'"):
+        make_bench_data(datasets, tmp_path / "x", BenchOptions(queries="test"))
+
+
 def test_parts_share_no_style(tmp_path: Path, datasets: Path) -> None:
     styles = {}
     for part in ("development", "held-out"):

@@ -161,12 +161,15 @@ def bench_data(
     part: Annotated[str, typer.Option(help="all, or the styles that are for development or held-out.")] = "all",
     styles: Annotated[int | None, typer.Option(min=1, help="Styles of each shop; none: all.")] = None,
     unseen: Annotated[int, typer.Option(min=0, help="Real phone photos of garments that are not in the catalogue.")] = 700,
+    queries: Annotated[
+        str, typer.Option(help="all, or the part of the styles that queries come from; the catalogue stays whole.")
+    ] = "all",
 ) -> None:
     """Photos and manifest of the table "method x data set": real other views, simulated phone shots, unseen garments."""
     from worker.lab.bench_data import BenchOptions, make_bench_data  # noqa: PLC0415
 
     with progress_bar() as starter:
-        count = make_bench_data(datasets, output, BenchOptions(part, styles, unseen), starter)
+        count = make_bench_data(datasets, output, BenchOptions(part, styles, unseen, queries), starter)
     typer.echo(f"{output / 'manifest.csv'}: {count} photos")
 
 

@@ -51,11 +51,14 @@ class BenchOptions:
         part: `all`, or one part of the styles (see `splits`).
         styles: how many styles of each shop, by a draw that is the same every time; None: all of them.
         unseen: how many real phone photos.
+        queries: `all`, or the part of the styles that queries come from; the catalogue keeps the others, too. Development styles
+            are what a held-out garment is confused with in use.
     """
 
     part: str = ALL
     styles: int | None = None
     unseen: int = DEFAULT_UNSEEN
+    queries: str = ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,9 @@ def make_bench_data(datasets: Path, output: Path, options: BenchOptions, starter
     Raises:
         ConfigurationError: a data set is missing, or the part is unknown.
     """
-    if options.part not in {ALL, *PARTS}:
-        raise ConfigurationError(f"there is no part {options.part!r}; there are {', '.join((ALL, *PARTS))}")
+    for part in (options.part, options.queries):
+        if part not in {ALL, *PARTS}:
+            raise ConfigurationError(f"there is no part {part!r}; there are {', '.join((ALL, *PARTS))}")
     with ExitStack() as stack:
         sets = {name: stack.enter_context(closing(PhotoSet(datasets / name))) for name in (*SHOPS, PHONES)}
         maker = _Maker(sets, output, options)
@@ -132,7 +136,9 @@ class _Maker:
         rgb: ByteArray | None = None
         if photo.view == "main":
             yield ManifestLine(path.as_posix(), item, "catalogue", "studio", photo.category)
-        else:
+        if self._options.queries not in {ALL, part_of_style(style_of(photo.article))}:
+            return
+        if photo.view != "main":
             rgb = self._sets[photo.shop].pixels(photo.name)
             kind = "back" if photo.view == "back" else "close-up" if is_close_up(rgb) else "other view"
             yield ManifestLine(path.as_posix(), item, "query", f"{photo.shop} {kind}", photo.category)

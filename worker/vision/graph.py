@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
@@ -84,6 +85,7 @@ def _to_half(model: onnx.ModelProto, row: ModelRow) -> onnx.ModelProto:
         raise ModelError(f"model {row.id} does not keep its results in half precision: unset INTAKE_VISION__FP16")
     from onnxruntime.transformers.float16 import convert_float_to_float16  # noqa: PLC0415  slow to import, for GPUs only
 
+    _unpack_weights(model)
     for index, node in enumerate(model.graph.node):
         node.name = node.name or f"{node.op_type}_{index}"
     keep = [node.name for node in model.graph.node if row.fp16_keep and node.name.startswith(row.fp16_keep)]
@@ -91,6 +93,24 @@ def _to_half(model: onnx.ModelProto, row: ModelRow) -> onnx.ModelProto:
     _drop_repeated_casts(converted)
     _join_kept_nodes(converted)
     return converted
+
+
+def _unpack_weights(model: onnx.ModelProto) -> None:
+    """Weights that are stored as halves and cast up become plain float32 ones: the converter would cast them down for kept nodes, too."""
+    stored = {weight.name: weight for weight in model.graph.initializer if weight.data_type == onnx.TensorProto.FLOAT16}
+    casts = [
+        node
+        for node in model.graph.node
+        if node.op_type == "Cast" and node.input[0] in stored and _casts_to(node, onnx.TensorProto.FLOAT)
+    ]
+    for node in casts:
+        values = onnx.numpy_helper.to_array(stored[node.input[0]]).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, node.output[0]))
+        model.graph.node.remove(node)
+    read = {name for node in model.graph.node for name in node.input}
+    for name, weight in stored.items():
+        if name not in read:
+            model.graph.initializer.remove(weight)
 
 
 def _drop_repeated_casts(model: onnx.ModelProto) -> None:
