@@ -2,7 +2,7 @@
 
 Every method learns from the same crops of the same garments, begins with the same network, and gets the same processor time (of all threads together,
 so that what else a machine does changes nothing); then each is judged once, on the same held-out photos. A method that is done stays done: a
-stopped comparison goes on. Writes table.md and results.json.
+stopped comparison goes on. Writes table.md, comparison.html and results.json.
 """
 
 # The types are checked where torch is not installed: what comes of it is Any there.
@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 from worker.lab.files import writing
+from worker.lab.training.comparison_page import loss_curve, write_page
 from worker.lab.training.config import Optimizer, RunConfig, Schedule, TrainConfig, parse
 from worker.lab.training.crops import load_crops
 from worker.lab.training.embedders import Maskless
@@ -174,11 +175,13 @@ def trained(method: Method, shared: Shared, folder: Path, tell: Callable[[str], 
     )  # fmt: skip
     recipe = method.make(shared, run)
     began = time.process_time()
-    losses: list[float] = []
+    losses: list[tuple[float, float]] = []
 
     def watch(_what: str, _done: int, _total: int, figures: dict[str, float]) -> None:
-        losses.append(figures.get("loss", math.nan))
-        if time.process_time() - began >= shared.budget.seconds:
+        spent = time.process_time() - began
+        if "loss" in figures:
+            losses.append((spent, figures["loss"]))
+        if spent >= shared.budget.seconds:
             trainer.stop()
 
     config = TrainConfig(run=run, recipe={"kind": method.name, "budget": asdict(shared.budget)})
@@ -188,9 +191,8 @@ def trained(method: Method, shared: Shared, folder: Path, tell: Callable[[str], 
     began = time.process_time()
     trainer.run()
     seconds = time.process_time() - began
-    tell(
-        f"{method.name}: {trainer.progress.step} batches in {seconds:.0f} s of processor time; loss {losses[0]:.3g} to {losses[-1]:.3g}"
-    )
+    first, last = losses[0][1], losses[-1][1]
+    tell(f"{method.name}: {trainer.progress.step} batches in {seconds:.0f} s of processor time; loss {first:.3g} to {last:.3g}")
     recipe.model().eval()
     figures = recipe.evaluate()
     return {
@@ -198,8 +200,7 @@ def trained(method: Method, shared: Shared, folder: Path, tell: Callable[[str], 
         "what": method.what,
         "batches": trainer.progress.step,
         "seconds": seconds,
-        "first_loss": sum(losses[:10]) / max(1, len(losses[:10])),
-        "last_loss": sum(losses[-10:]) / max(1, len(losses[-10:])),
+        "curve": loss_curve(losses),
         "figures": figures,
     }
 
@@ -262,6 +263,7 @@ def compare(shared: Shared, methods: Sequence[Method], output: Path, tell: Calla
         tell(f"{name}: " + ", ".join(f"{title} {_percent(kept['figures'].get(figure))}" for figure, title in COLUMNS.items()))
         with writing(output / "table.md") as part:
             part.write_text(table(rows, shared), encoding="utf-8")
+        write_page(rows, COLUMNS, _said(shared), output)
         with writing(output / "results.json") as part:
             content = {"budget": asdict(shared.budget), "held_out": shared.judge.provenance, "methods": rows}
             part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
