@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.chaos.model import DUPLICATE, REVIEW, register
 from tests.chaos.truth import SPOILED, Kind, photo, plan
@@ -28,6 +29,13 @@ def test_a_plan_has_the_size_asked_for_and_every_kind_of_arrival() -> None:
     assert {1, 2, 3} <= set(together.values())
     assert plan(2000, seed=3) == planned
     assert plan(2000, seed=4) != planned
+
+
+def test_patterns_say_how_many_garments_are_new() -> None:
+    planned = plan(2000, seed=3, patterns=((1.0, 1, 19),))
+    garments = [each.garment for each in planned if each.kind is Kind.GARMENT]
+    assert len(planned) == 2000
+    assert len(garments) / len(set(garments)) == pytest.approx(20, rel=0.05)
 
 
 def test_photos_of_one_garment_are_duplicates_and_photos_of_two_are_not_even_alike(tmp_path: Path) -> None:

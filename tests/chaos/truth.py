@@ -28,7 +28,8 @@ class Kind(StrEnum):
 SPOILED = {Kind.CORRUPT: 0.03, Kind.MISSING: 0.02, Kind.UNREADABLE: 0.02}
 REASONS = {Kind.CORRUPT: "photo-corrupt", Kind.MISSING: "photo-missing", Kind.UNREADABLE: "event-not-json"}
 # How garments arrive: once, twice or more with others between, or as a pair or triple at one instant. (weight, arrivals at once, later)
-PATTERNS = ((0.30, 1, 0), (0.30, 1, 1), (0.10, 1, 3), (0.20, 2, 0), (0.05, 3, 0), (0.05, 2, 1))
+Patterns = tuple[tuple[float, int, int], ...]
+PATTERNS: Patterns = ((0.30, 1, 0), (0.30, 1, 1), (0.10, 1, 3), (0.20, 2, 0), (0.05, 3, 0), (0.05, 2, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ class Planned:
     together: int
 
 
-def plan(arrivals: int, seed: int, name: str = "arrival") -> list[Planned]:
-    """`arrivals` planned arrivals in the order in which they are sent; their ids begin with `name`."""
+def plan(arrivals: int, seed: int, name: str = "arrival", patterns: Patterns = PATTERNS) -> list[Planned]:
+    """`arrivals` planned arrivals in the order in which they are sent; their ids begin with `name`, garments arrive as `patterns` say."""
     rng = random.Random(seed)
     groups: list[tuple[float, list[tuple[Kind, int, int]]]] = []
     planned, garment = 0, 0
@@ -52,7 +53,7 @@ def plan(arrivals: int, seed: int, name: str = "arrival") -> list[Planned]:
             groups.append((rng.random(), [(kind, -1, 0)]))
             planned += 1
     while planned < arrivals:
-        _, at_once, later = rng.choices(PATTERNS, [weight for weight, _, _ in PATTERNS])[0]
+        _, at_once, later = rng.choices(patterns, [weight for weight, _, _ in patterns])[0]
         at_once = min(at_once, arrivals - planned)
         later = min(later, arrivals - planned - at_once)
         at = rng.random()
