@@ -92,11 +92,21 @@ def test_real_photos_go_through_the_whole_worker_and_rephotographed_articles_are
     assert found >= 0.75 * len(again)
 
 
+def _interruptible() -> None:
+    """A shell ignores SIGINT in what it starts in the background, and its children inherit that: not what a person at a terminal has."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.integration
 def test_ctrl_c_ends_the_demo_and_everything_it_started(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "worker.cli", "demo", "--output", str(tmp_path / "out"), "--articles", "2", "--count", "2"]
     demo = subprocess.Popen(
-        command, env=child_environment({}), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+        command,
+        env=child_environment({}),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=_interruptible,  # noqa: PLW1509  it only sets a signal
     )
     children: list[psutil.Process] = []
     end = time.monotonic() + 60
