@@ -281,7 +281,8 @@ class SegmentRecipe:
             f"class of their label (clothing), some laid on drawn or photographed grounds; cross-entropy, soft Dice over classes, "
             f"and cross-entropy and Dice of garment against the rest.{self._before()} Held out: one street photo in {HELD_OUT_STREET_OF}, one sender "
             f"in three. Limits: an open jacket's lining and layered knitwear are told apart badly; flat garments are judged against "
-            f"U²-Netp's cut, not against people's outlines; jewellery and belts are small and often missed. Made by intake lab train and intake lab export."
+            f"U²-Netp's cut, not against people's outlines; jewellery and belts are small and often missed; an even ground with nothing on it may "
+            f"be taken for fabric. Made by intake lab train and intake lab export."
         )
 
     def _before(self) -> str:
