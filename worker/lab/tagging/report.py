@@ -24,8 +24,9 @@ from worker.lab.tagging.score import HeadScore, SplitScore, TaggerScore
 TEMPLATE = "tagger.html"
 DIGITS = 6
 CELL = 22  # pixels of a matrix's cell
-LETTER = 6.2  # width of a letter of its labels
+LETTER = 7.2  # width of a letter of its labels
 TITLE = 26
+BOLD = 7.6  # width of a letter of its title
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +105,11 @@ def matrix_picture(labels: Sequence[str], matrix: Sequence[Sequence[int]], name:
     """A confusion matrix: rows are truths, the darker the larger the share of the row; wrong ones are red."""
     left = max(len(label) for label in labels) * LETTER + 12
     size = CELL * len(labels)
-    width, height = left + size + 12, left + size + TITLE
+    title = f"{name}: rows are truths, columns answers, percent"
+    width, height = max(left + size + 12, len(title) * BOLD), left + size + TITLE
     top = TITLE + left - 12
     parts = [f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(name)}: confusion matrix">']
-    parts.append(f'<text x="6" y="16" class="title">{escape(name)}: rows are truths, columns answers, % of the row</text>')
+    parts.append(f'<text x="6" y="16" class="title">{escape(title)}</text>')
     for at, label in enumerate(labels):
         middle = CELL * at + CELL / 2
         parts.append(f'<text x="{left - 6:.1f}" y="{top + middle + 4:.1f}" text-anchor="end">{escape(label)}</text>')

@@ -133,7 +133,7 @@ def score_tagger(
             splits.append(SplitScore(limit, heads))
     return TaggerScore(
         model=tagger.model_id,
-        data=str(data.source.place),
+        data=str(data.source.place.resolve()),
         part=part,
         photos=len(numbers),
         reference_name=reference_name,
