@@ -16,6 +16,9 @@ from tests.imaging.corpus import FAMILIES, Specimen, specimens
 from tests.serve.conftest import COLOURS, Running, Shop, drawn_garment, jpeg
 from worker.errors import CatalogueUnavailable, Reason
 from worker.serve.run import OpenedService
+from worker.settings.vision import VisionSettings
+from worker.vision.load import crop_side
+from worker.vision.registry import Registry
 
 JPEG = {"content-type": "image/jpeg"}
 # Of each family of the corpus so many, evenly spread: all of it is for the decoder's own tests.
@@ -79,7 +82,8 @@ def test_pictures_come_as_data_uris_only_when_asked_for(service: Running, red_sh
         kind, _, data = photo[name].partition(";base64,")
         assert kind == "data:image/jpeg"
         sizes.append(Image.open(io.BytesIO(base64.b64decode(data))).size)
-    assert sizes == [(224, 224), (200, 240)]
+    side = crop_side(Registry(VisionSettings()).row("default", "embed"))
+    assert sizes == [(side, side), (200, 240)]
 
 
 def test_attributes_narrow_only_where_the_settings_say_so(service: Running, red_shirt: bytes) -> None:

