@@ -80,8 +80,6 @@ lab-table: $(STAMPS)/lab  ## The table "method x data set" (LAB_TABLE_ARGS="--qu
 
 train-embedder: $(STAMPS)/lab  ## Train our embedder; goes on where it was stopped (TRAIN_ARGS="--minutes 30 --set run.threads=1")
 	@$(BIN)/intake lab train worker/lab/training/configs/instance.toml --output build/embedder --set recipe.data="$(abspath $(DATASETS))" $(TRAIN_ARGS)
-	@$(BIN)/intake lab train worker/lab/training/configs/instance-views.toml --output build/embedder-views --set recipe.data="$(abspath $(DATASETS))" \
-	  --set recipe.first="$(abspath build/embedder)" $(TRAIN_ARGS)
 
 train-segmenter: $(STAMPS)/lab  ## Train our segmenter; goes on where it was stopped
 	@$(BIN)/intake lab train worker/lab/training/configs/segment-light.toml --output build/segmenter --set recipe.data="$(abspath $(DATASETS))" $(TRAIN_ARGS)
