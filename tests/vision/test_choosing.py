@@ -14,7 +14,7 @@ from tests.vision.conftest import SIDE, row_of, save
 from worker.errors import ModelError
 from worker.settings.vision import VisionSettings
 from worker.simulate.categories import Category
-from worker.vision.choosing import garment_in_question
+from worker.vision.choosing import garment_in_question, united
 from worker.vision.garment_classes import (
     ACCESSORY,
     BACKGROUND,
@@ -167,6 +167,66 @@ def test_nothing_at_all_stays_nothing() -> None:
     for category in (None, "shirt"):
         assert garment_in_question(drawn(), category).max() < 0.5
         assert garment_in_question(drawn(person=(TOP, LEGS)), category).max() < 0.5
+
+
+def coloured(shares: FloatArray, **colours: tuple[int, int, int]) -> ByteArray:
+    """A photo, twice the size of the shares, grey but where a named class is."""
+    photo = np.full((*shares.shape[1:], 3), 90, np.uint8)
+    for name, colour in colours.items():
+        photo[shares.argmax(axis=0) == CLASSES.index(name.replace("full_body", "full-body"))] = colour
+    return np.asarray(photo.repeat(2, axis=0).repeat(2, axis=1), np.uint8)
+
+
+def sleeved() -> FloatArray:
+    """A top whose sleeves are taken for a jacket's: as much of them as of the top."""
+    return drawn(
+        person=(HEAD, slice(30, 50)), outerwear=(TOP, slice(14, 66)), upper=(TOP, slice(28, 52)), lower=(LEGS, slice(25, 55))
+    )
+
+
+def test_sleeves_of_the_top_s_colour_are_the_top_s() -> None:
+    shares = sleeved()
+    whole = united(shares, coloured(shares, upper=(200, 40, 40), outerwear=(180, 32, 34), lower=(30, 30, 90)))
+    for category in ("sweater", "jacket", None):
+        plane = garment_in_question(whole, category)
+        assert float((plane[TOP, 14:66] > 0.5).mean()) > 0.95
+        assert taken(plane, LEGS) < 0.05
+    np.testing.assert_allclose(whole.sum(axis=0), shares.sum(axis=0), atol=1e-5)
+
+
+def test_a_jacket_of_another_colour_is_not_the_top() -> None:
+    shares = sleeved()
+    photo = coloured(shares, upper=(240, 240, 240), outerwear=(20, 30, 90), lower=(30, 30, 90))
+    assert (united(shares, photo) == shares).all()
+    plane = garment_in_question(united(shares, photo), "shirt")
+    assert taken(plane, TOP) > 0.95
+    assert float((plane[TOP, 14:26] > 0.5).mean()) < 0.05
+
+
+def test_trousers_of_the_jacket_s_colour_stay_trousers() -> None:
+    shares = sleeved()
+    whole = united(shares, coloured(shares, upper=(240, 240, 240), outerwear=(20, 30, 90), lower=(20, 30, 90)))
+    assert taken(garment_in_question(whole, "jacket"), LEGS) < 0.05
+
+
+def test_a_dress_of_one_colour_that_is_taken_for_three_things_is_one() -> None:
+    shares = drawn(
+        person=(HEAD, slice(30, 50)),
+        upper=(TOP, slice(25, 55)),
+        full_body=(slice(50, 60), slice(25, 55)),
+        lower=(slice(60, 80), slice(25, 55)),
+    )
+    colour = (90, 140, 90)
+    whole = united(shares, coloured(shares, upper=colour, full_body=colour, lower=colour))
+    plane = garment_in_question(whole, "dress")
+    assert min(taken(plane, rows) for rows in (TOP, LEGS)) > 0.95
+    assert taken(plane, HEAD) == 0
+
+
+def test_a_strip_of_the_wanted_class_is_a_doubt_about_its_kin() -> None:
+    shares = drawn(person=(HEAD, slice(30, 50)), outerwear=(slice(20, 80), slice(20, 60)), upper=(slice(40, 46), slice(30, 50)))
+    plane = garment_in_question(shares, "sweater")
+    assert float((plane[22:78, 22:28] > 0.5).mean()) > 0.95
 
 
 @pytest.fixture

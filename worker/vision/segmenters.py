@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from worker.errors import ModelError
-from worker.vision.choosing import garment_in_question
+from worker.vision.choosing import garment_in_question, united
 from worker.vision.garment_classes import CLASSES
-from worker.vision.preprocess import from_output, to_input
+from worker.vision.preprocess import from_output, resize, to_input
 from worker.vision.rows import ModelRow, OutputSpec
 from worker.vision.session import OnnxSession
 from worker.vision.types import ByteArray, FloatArray, Mask
@@ -71,15 +71,19 @@ class OnnxSegmenter:
         if self._output.classes is None:
             plane = foreground(output, self._output)
         else:
-            plane = garment_in_question(shares_of(output, self._output), category)
+            plane = garment_in_question(self._shares(output, photo), category)
         return mask_of(from_output(plane, photo.shape[0], photo.shape[1], self._input))
+
+    def _shares(self, output: FloatArray, photo: ByteArray) -> FloatArray:
+        # Beside what the network saw, margins included: colours and shares lie at the same places.
+        return united(shares_of(output, self._output), resize(photo, self._input))
 
     def _labels(self, output: FloatArray, photo: ByteArray) -> ByteArray:
         height, width = photo.shape[:2]
         if self._output.classes is None:
             alpha = from_output(foreground(output, self._output), height, width, self._input)
             return np.where(alpha >= HALF, 255, 0).astype(np.uint8)
-        planes = [from_output(plane, height, width, self._input) for plane in shares_of(output, self._output)]
+        planes = [from_output(plane, height, width, self._input) for plane in self._shares(output, photo)]
         return np.asarray(np.stack(planes).argmax(axis=0), np.uint8)
 
 
