@@ -223,6 +223,14 @@ def test_a_dress_of_one_colour_that_is_taken_for_three_things_is_one() -> None:
     assert taken(plane, HEAD) == 0
 
 
+def test_a_scarf_by_itself_is_whole_though_half_of_it_is_taken_for_a_top() -> None:
+    shares = drawn(accessory=(slice(20, 50), slice(20, 60)), upper=(slice(50, 80), slice(20, 60)))
+    whole = united(shares, coloured(shares, accessory=(120, 160, 200), upper=(124, 166, 205)))
+    assert float((garment_in_question(whole, "scarf")[22:78, 22:58] > 0.5).mean()) > 0.95
+    apart = united(shares, coloured(shares, accessory=(120, 160, 200), upper=(200, 30, 30)))
+    assert float((garment_in_question(apart, "scarf")[55:78, 22:58] > 0.5).mean()) < 0.05
+
+
 def test_a_strip_of_the_wanted_class_is_a_doubt_about_its_kin() -> None:
     shares = drawn(person=(HEAD, slice(30, 50)), outerwear=(slice(20, 80), slice(20, 60)), upper=(slice(40, 46), slice(30, 50)))
     plane = garment_in_question(shares, "sweater")

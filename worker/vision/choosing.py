@@ -70,23 +70,30 @@ def garment_in_question(shares: FloatArray, category: str | None) -> FloatArray:
     Returns:
         (h, w) float32, 0..1. All garments together where the wanted one cannot be found, and where there is none at all.
     """
-    labels = shares.argmax(axis=0)
-    areas = np.bincount(labels.ravel(), minlength=len(CLASSES)) / labels.size
-    view = _View(labels, areas, float(areas[list(GARMENTS)].sum()))
+    view = _view(shares)
     every = _plane(shares, GARMENTS)
     if view.garment == 0:
         return every
     wanted = class_of_category(category)
-    worn = areas[PERSON] >= PERSON_OF_PHOTO and areas[PERSON] >= PERSON_OF_GARMENTS * view.garment
-    if worn:
+    if _worn_by_someone(view):
         return _plane(shares, _worn_by_category(view, wanted) if wanted is not None else _worn(view))
     if wanted is None:
         return every * _one_thing(view)
     return _plane(shares, _alone(view, wanted))
 
 
+def _view(shares: FloatArray) -> _View:
+    labels = shares.argmax(axis=0)
+    areas = np.bincount(labels.ravel(), minlength=len(CLASSES)) / labels.size
+    return _View(labels, areas, float(areas[list(GARMENTS)].sum()))
+
+
+def _worn_by_someone(view: _View) -> bool:
+    return bool(view.areas[PERSON] >= max(PERSON_OF_PHOTO, PERSON_OF_GARMENTS * view.garment))
+
+
 def united(shares: FloatArray, photo: ByteArray) -> FloatArray:
-    """Shares in which kin of one colour are one class: that which has more of the photo.
+    """Shares in which kin of one colour are one class: that which has more of the photo. Without a wearer all garments are kin.
 
     Args:
         shares: (classes, h, w) float32.
@@ -95,16 +102,17 @@ def united(shares: FloatArray, photo: ByteArray) -> FloatArray:
     Returns:
         as `shares`, adding up to the same.
     """
-    labels = shares.argmax(axis=0)
+    view = _view(shares)
+    labels, areas = view.labels, view.areas.copy()
     small = cv2.resize(photo, (labels.shape[1], labels.shape[0]), interpolation=cv2.INTER_AREA)
     lab = cv2.cvtColor(np.asarray(small / np.float32(255), np.float32), cv2.COLOR_RGB2LAB) * np.array((0.5, 1, 1), np.float32)
-    areas = np.bincount(labels.ravel(), minlength=len(CLASSES))
+    kin = KIN if _worn_by_someone(view) else dict.fromkeys(GARMENTS, GARMENTS)
     colours = {number: np.median(lab[labels == number], axis=0) for number in GARMENTS if areas[number]}
-    pairs = [(one, other) for one in colours for other in KIN[one] if other in colours]
+    pairs = [(one, other) for one in colours for other in kin[one] if other in colours and other != one]
     near = {pair: float(np.linalg.norm(colours[pair[0]] - colours[pair[1]])) for pair in pairs}
     whole = shares.copy()
     for pair in sorted(near, key=lambda each: near[each]):
-        less, more = sorted(pair, key=lambda number: int(areas[number]))
+        less, more = sorted(pair, key=lambda number: areas[number])
         if near[pair] < SAME_COLOUR and areas[less]:
             whole[more] += whole[less]
             whole[less] = 0
