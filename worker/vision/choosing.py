@@ -44,7 +44,7 @@ PERSON_OF_PHOTO, PERSON_OF_GARMENTS = 0.005, 0.05
 # A class with less than this share of the photo, and of all garments, is too little to be the garment in question.
 LEAST_OF_PHOTO, LEAST_OF_GARMENTS = 0.004, 0.04
 # Kin with less than this share of the chosen class is taken for a part of it: a collar, a hem, a doubt.
-PART = 0.35
+PART = 0.1
 # On a garment without a wearer, another kind of garment is one of its own from this share of all.
 APART = 0.25
 # Of two components the other belongs to the garment (the second shoe) from this share of the first.
