@@ -99,6 +99,16 @@ def test_a_long_curve_is_thinned_and_keeps_its_ends() -> None:
     assert curve[-1][1] == pytest.approx(positive.mean())
 
 
+def test_the_curve_of_a_rare_class_keeps_its_course() -> None:
+    rng = np.random.default_rng(5)
+    positive = np.zeros(20000, bool)
+    positive[:60] = True
+    scores = (rng.random(20000) + 0.9 * positive).astype(np.float32)
+    recalls = [recall for recall, _ in precision_recall(scores, positive)[0]]
+    assert len(recalls) <= 200
+    assert max(np.diff(recalls, prepend=0.0)) < 0.04
+
+
 def test_without_positives_there_is_no_curve() -> None:
     curve, average = precision_recall(np.ones(3, np.float32), np.zeros(3, bool))
     assert curve == []

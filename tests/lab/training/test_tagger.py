@@ -98,6 +98,21 @@ def test_maps_are_computed_once_and_a_killed_computation_goes_on(
     np.testing.assert_array_equal(first, second)
 
 
+def test_maps_are_those_of_the_averaged_network_too(folder: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from worker.lab.tagging import maps
+
+    first = recipe_of(folder, weights)
+    name = next(name for name, weight in first.model().lower.named_parameters() if weight.ndim == 1)
+    first.model().lower.get_parameter(name).data[:3] = -0.0
+    before, _ = first.logits("validation")
+    monkeypatch.setattr(maps, "pixels_of", lambda *_: pytest.fail("computed again"))
+    second = recipe_of(folder, weights)
+    # What averaging leaves of a frozen weight: the same number, but a zero has lost its sign.
+    second.model().load_state_dict({key: value.lerp(value, 0.01) for key, value in first.model().state_dict().items()})
+    assert not torch.signbit(second.model().lower.get_parameter(name)[:3]).any()
+    np.testing.assert_array_equal(second.logits("validation")[0], before)
+
+
 def test_an_epoch_has_every_photo_of_the_training_part_at_most_once_and_no_other(folder: Path, weights: Path) -> None:
     recipe = recipe_of(folder, weights)
     seen = [number for job in recipe.plan(0) for number in job.numbers]

@@ -69,7 +69,8 @@ def maps_of(net: TaggerNet, data: Labelled, spec: InputSpec, precision: torch.dt
 def _key(net: TaggerNet, data: Labelled, spec: InputSpec, precision: torch.dtype) -> str:
     digest = hashlib.sha256()
     for name, value in net.lower.state_dict().items():
-        digest.update(name.encode() + value.detach().cpu().float().contiguous().numpy().tobytes())
+        # Averaged weights have lost the sign of their zeros: + 0 takes it from all.
+        digest.update(name.encode() + (value.detach().cpu().float() + 0.0).contiguous().numpy().tobytes())
     # The place of the photos is no part: what counts is what is in them.
     parts: list[Any] = [data.names, data.source.sums(data.names), spec.model_dump(mode="json"), str(precision)]
     digest.update(json.dumps(parts, sort_keys=True).encode())

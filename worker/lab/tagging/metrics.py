@@ -83,7 +83,11 @@ def precision_recall(scores: FloatArray, positive: npt.NDArray[np.bool_]) -> tup
     right = np.cumsum(positive[order])[ends]
     recall, precision = right / positive.sum(), right / (ends + 1)
     average = float((np.diff(recall, prepend=0.0) * precision).sum())
-    shown = np.unique(np.linspace(0, len(ends) - 1, CURVE_POINTS).round().astype(int))
+    shown = np.arange(len(ends))
+    if len(ends) > CURVE_POINTS:
+        # Evenly along the photos and along the recall: nearly all of a rare class comes with the first few photos.
+        photos = np.linspace(0, len(ends) - 1, CURVE_POINTS // 2).round().astype(int)
+        shown = np.union1d(photos, np.searchsorted(recall, np.linspace(recall[0], 1, CURVE_POINTS // 2)))
     return [(float(recall[at]), float(precision[at])) for at in shown], average
 
 
