@@ -16,7 +16,7 @@ SMOOTH = 10  # batches whose mean loss is one point, and the unit of each curve
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;color:#1c2430;margin:0 auto;max-width:1180px;padding:28px 24px 60px}
 h1{font-size:25px;margin:0 0 6px}h2{font-size:19px;margin:34px 0 6px}p{color:#5d6878;max-width:95ch;margin:4px 0 12px}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:14px;width:100%}
-th,td{padding:5px 9px;text-align:right;border-bottom:1px solid #dde2e8}th:first-child,td:first-child{text-align:left}
+th,td{padding:5px 9px;text-align:right;border-bottom:1px solid #dde2e8}th:first-child,td:first-child{text-align:left}th:not(:first-child){width:9%}
 th{color:#5d6878;font-weight:600;background:#f4f6f8;vertical-align:bottom}td small{color:#5d6878;display:block}
 td.best{font-weight:700}td.share{background:linear-gradient(90deg,#cfe3f1 var(--share),transparent var(--share))}
 .losses svg:not(.swatch){width:100%;max-width:760px;border:1px solid #dde2e8;border-radius:6px}
