@@ -294,7 +294,7 @@ def test_no_held_out_photo_or_sender_is_among_those_chosen_to_learn_from() -> No
     assert len([s for s in choose(street, flat, 7, 40)["development"] if s.kind == "flat"]) == 7
 
 
-@pytest.mark.parametrize("name", ["segment-light.toml", "segment-tiramisu.toml"])
+@pytest.mark.parametrize("name", ["segment-light-first.toml", "segment-light.toml", "segment-tiramisu.toml"])
 def test_the_shipped_configurations_are_valid(name: str) -> None:
     config = read_config(CONFIGS / name)
     assert SegmentConfig.model_validate(config.recipe).network in ("light", "tiramisu56")
