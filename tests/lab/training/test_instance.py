@@ -22,6 +22,7 @@ from worker.lab.training.config import RunConfig  # noqa: E402
 from worker.lab.training.crops import SOURCES, CropPhoto, Crops, listed  # noqa: E402
 from worker.lab.training.recipes import instance  # noqa: E402
 from worker.lab.training.recipes.instance import Instance, InstanceConfig, build  # noqa: E402
+from worker.lab.training.views import as_crop, bare  # noqa: E402
 
 SIDE, ARTICLES = 64, 12
 RUN = RunConfig(seed=3, batch=6)
@@ -70,6 +71,21 @@ def recipe(monkeypatch: pytest.MonkeyPatch) -> Instance:
         kind="instance", data=Path(), side=SIDE, export_side=SIDE, learned=16, colours=8, steps=3, recoloured=0.5, together=3
     )
     return Instance(wanted, RUN, group(drawn_crops()), NoJudge())  # type: ignore[arg-type]
+
+
+def test_where_every_query_is_bare_none_is_the_photo_itself(recipe: Instance) -> None:
+    as_they_are = recipe._wanted.model_copy(update={"plain": 1.0, "real_views": 0.0})
+    rng = np.random.default_rng
+    recipe._wanted = as_they_are
+    shown, _ = recipe._view_of(0, rng(0))
+    recipe._wanted = as_they_are.model_copy(update={"bare": 1.0})
+    plain, mask = recipe._view_of(0, rng(0))
+    photo = recipe._articles.rgb[recipe._articles.articles[0].photos[0]]
+    cover = recipe._articles.mask[recipe._articles.articles[0].photos[0]]
+    wanted, mirrored = as_crop(bare(photo, cover), np.ascontiguousarray(cover[:, ::-1]), SIDE)
+    assert not np.array_equal(plain, shown)
+    np.testing.assert_array_equal(plain, wanted)
+    np.testing.assert_array_equal(mask, mirrored)
 
 
 def test_a_plan_is_the_same_for_the_same_epoch_and_names_no_article_twice_in_a_batch(recipe: Instance) -> None:
