@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ from worker.lab.training.loop import Trainer  # noqa: E402
 from worker.lab.training.nets.light_segmenter import LightSegmenter, load_encoder  # noqa: E402
 from worker.lab.training.nets.tiramisu import VARIANTS, tiramisu  # noqa: E402
 from worker.lab.training.recipes import segment  # noqa: E402
-from worker.lab.training.recipes.segment import SegmentConfig, SegmentRecipe, choose, normalised  # noqa: E402
+from worker.lab.training.recipes.segment import SegmentRecipe, normalised  # noqa: E402
 from worker.lab.training.segmentation_augment import Frame, edges, framed, lit, make_ground, on_ground  # noqa: E402
 from worker.lab.training.segmentation_data import Sample, Source, flat_label  # noqa: E402
 from worker.lab.training.segmentation_labels import GARMENT, IGNORE  # noqa: E402
 from worker.lab.training.segmentation_loss import SegmentationLoss, Weights  # noqa: E402
+from worker.lab.training.segmentation_sets import Photos, SegmentConfig, choose  # noqa: E402
 from worker.vision.garment_classes import (  # noqa: E402
     BACKGROUND,
     CLASSES,
@@ -80,7 +82,9 @@ def made(
     config = SegmentConfig.model_validate({**SMALL, **changes})
     learned = [person(number) for number in range(4)] + [shoe(number) for number in range(3)]
     chosen = {"development": [Source(s.name, s.kind) for s in learned], "held-out": [Source("9", "street")]}
-    return SegmentRecipe(config, run or RunConfig(batch=4, epochs=2, seed=1), learned, [person(9), shoe(9)], chosen, first)
+    shop = [replace(person(number), kind="studio") for number in (5, 6)] if changes.get("studio") else []
+    photos = Photos(learned + shop, [person(9), shoe(9)], chosen)
+    return SegmentRecipe(config, run or RunConfig(batch=4, epochs=2, seed=1), photos, first)
 
 
 def tiny(name: str) -> Any:
@@ -135,6 +139,29 @@ def test_batches_are_the_same_for_the_same_job_and_labels_stay_labels(recipe: Se
     assert label.shape == alpha.shape == edge.shape == (4, 64, 64)
     assert set(np.unique(label)) <= {*range(len(CLASSES)), IGNORE, GARMENT}
     assert all(torch.equal(a, b) for a, b in zip(recipe.load(jobs[0]), (rgb, label, alpha, edge), strict=True))
+
+
+def test_studio_photos_have_their_share_of_a_batch_and_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = made(monkeypatch, studio=0.5, street=0.25, rough=1.0, floor=1.0)
+    kinds = [kind for _, photos in recipe.plan(0) for kind, _, _ in photos]
+    assert [kinds.count(kind) for kind in ("street", "flat", "studio")] == [3, 3, 6]
+    rgb, label, *_ = recipe.load(recipe.plan(0)[0])
+    assert rgb.shape == (4, 64, 64, 3)
+    assert set(np.unique(label)) <= {*range(len(CLASSES)), IGNORE, GARMENT}
+    assert recipe.provenance()["studio"] == {"split": "by style", "learned": 2, "labels": "garment-light"}
+    assert "2 studio photos" in recipe.export().recipe
+    assert "Luma" in recipe.export().notice
+    without = made(monkeypatch)
+    assert "studio" not in without.provenance()
+    assert "Luma" not in without.export().notice
+
+
+def test_asked_for_studio_photos_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segment, "make_network", tiny)
+    config = SegmentConfig.model_validate({**SMALL, "studio": 0.5})
+    photos = Photos([person(1), shoe(1)], [person(9), shoe(9)], {"development": [], "held-out": []})
+    with pytest.raises(ConfigurationError, match="what else is asked for"):
+        SegmentRecipe(config, RunConfig(), photos)
 
 
 def test_whole_photos_come_in_the_last_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +321,9 @@ def test_no_held_out_photo_or_sender_is_among_those_chosen_to_learn_from() -> No
     assert len([s for s in choose(street, flat, 7, 40)["development"] if s.kind == "flat"]) == 7
 
 
-@pytest.mark.parametrize("name", ["segment-light-first.toml", "segment-light.toml", "segment-tiramisu.toml"])
+@pytest.mark.parametrize(
+    "name", ["segment-light-first.toml", "segment-light.toml", "segment-light-phone.toml", "segment-tiramisu.toml"]
+)
 def test_the_shipped_configurations_are_valid(name: str) -> None:
     config = read_config(CONFIGS / name)
     assert SegmentConfig.model_validate(config.recipe).network in ("light", "tiramisu56")

@@ -37,7 +37,8 @@ MOST_UNSURE, LEAST, MOST = 0.12, 0.04, 0.9
 # Every so many photos of a long wait are told of.
 TELL_EVERY = 100
 
-Kind = Literal["street", "flat"]
+# `phone`: a studio photo that was laid on a floor, for judging.
+Kind = Literal["street", "flat", "studio", "phone"]
 Teller = Callable[[str, int, int], None]
 
 
@@ -46,7 +47,7 @@ class Sample:
     """One photo.
 
     Attributes:
-        name: file name without its ending.
+        name: file name without its ending; of a shop's, with the shop: ``venia/vt01-aa_main``.
         rgb: (h, w, 3) uint8.
         label: (h, w) uint8: class numbers, `IGNORE`, `GARMENT`.
         alpha: (h, w) uint8: garment 0..255, whatever its class.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from worker.lab.training.segmentation_data import Sample
+from worker.lab.training.segmentation_data import Kind, Sample
 from worker.lab.training.segmentation_metrics import boundary_f, class_ious, confusion, garment_mask, iou
 from worker.vision.garment_classes import CLASSES, GARMENTS
 from worker.vision.preprocess import resize
@@ -15,6 +15,7 @@ from worker.vision.rows import InputSpec
 from worker.vision.types import ByteArray, FloatArray
 
 HALF = 0.5
+KINDS: tuple[Kind, ...] = ("street", "flat", "phone")  # of photos that are judged
 # (spec.height, spec.width, 3) uint8 to (classes, any h, any w) shares.
 Labeller = Callable[[ByteArray], FloatArray]
 
@@ -22,10 +23,10 @@ Labeller = Callable[[ByteArray], FloatArray]
 def judge(labeller: Labeller, samples: Sequence[Sample], spec: InputSpec) -> dict[str, float]:
     """IoU of each class and their mean (street photos, all pixels together), foreground IoU and boundary F (means over photos).
 
-    `score` is what training keeps the best of: the mean of `miou` and `flat_iou`.
+    `score` is what training keeps the best of: the mean of `miou`, `flat_iou` and, where studio photos on floors are judged, `phone_iou`.
     """
     counts = np.zeros((len(CLASSES), len(CLASSES)), np.int64)
-    rest: dict[str, list[float]] = {"street_iou": [], "street_boundary_f": [], "flat_iou": [], "flat_boundary_f": []}
+    rest: dict[str, list[float]] = {f"{kind}_{what}": [] for kind in KINDS for what in ("iou", "boundary_f")}
     for sample in samples:
         shares = at_size(labeller(resize(sample.rgb, spec)), sample.rgb.shape[0], sample.rgb.shape[1])
         garment = shares[list(GARMENTS)].sum(0) > HALF
@@ -41,7 +42,7 @@ def judge(labeller: Labeller, samples: Sequence[Sample], spec: InputSpec) -> dic
     figures |= {f"iou_{name}": value for name, value in ious.items()}
     if ious:
         figures["miou"] = float(np.mean(list(ious.values())))
-    figures["score"] = float(np.mean([figures[name] for name in ("miou", "flat_iou") if name in figures]))
+    figures["score"] = float(np.mean([figures[name] for name in ("miou", "flat_iou", "phone_iou") if name in figures]))
     return figures
 
 

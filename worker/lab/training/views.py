@@ -70,7 +70,7 @@ def view(
         rgb, mask = _window(rgb, mask, rng)
     moved, cover, shade = _moved(rgb, mask, rng, strength)
     seen, found = _hidden(moved, cover, ground, rng, strength)
-    picture = _photographed(seen, shade, rng, strength)
+    picture = photographed(seen, shade, rng, strength)
     try:
         crop = make_crop(picture, Mask(found, float((found >= HALF).mean())), side)
     except PhotoRefused:
@@ -152,25 +152,29 @@ def _window(rgb: ByteArray, mask: ByteArray, rng: Rng) -> tuple[ByteArray, ByteA
     )
 
 
-def _smooth(rng: Rng, cells: int, side: int) -> FloatArray:
-    """Smooth noise of about unit spread."""
-    return np.asarray(
-        cv2.resize(rng.standard_normal((cells, cells), dtype=np.float32), (side, side), interpolation=cv2.INTER_CUBIC), np.float32
-    )
+def _smooth(rng: Rng, cells: int, side: int, across: int | None = None) -> FloatArray:
+    """Smooth noise of about unit spread, (side, across or side)."""
+    noise = rng.standard_normal((cells, cells), dtype=np.float32)
+    return np.asarray(cv2.resize(noise, (across or side, side), interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def creases(rng: Rng, side: int, strength: Strength) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Slopes (along x, along y) of creased cloth and the light it throws, around 1; each (side, side)."""
+    lines = _smooth(rng, int(rng.integers(3, 9)), side)  # creases run where smooth noise is zero
+    relief = np.exp(-np.square(lines / np.float32(rng.uniform(0.08, 0.3)))) * np.float32(rng.uniform(0.3, 1.0))
+    relief += _smooth(rng, int(rng.integers(6, 20)), side) * np.float32(0.15)
+    slope_x, slope_y = cv2.Sobel(relief, cv2.CV_32F, 1, 0, scale=0.25), cv2.Sobel(relief, cv2.CV_32F, 0, 1, scale=0.25)
+    light = float(rng.uniform(0, 2 * np.pi))
+    depth = np.float32(strength.crease * rng.uniform(0.1, 1.0))
+    shade = 1 + depth * (slope_x * np.float32(np.cos(light)) + slope_y * np.float32(np.sin(light)))
+    return np.asarray(slope_x, np.float32), np.asarray(slope_y, np.float32), np.asarray(shade, np.float32)
 
 
 def _moved(rgb: ByteArray, mask: ByteArray, rng: Rng, strength: Strength) -> tuple[ByteArray, ByteArray, FloatArray]:
     """Turned, tilted, bent; and the light its creases throw, around 1."""
     side = rgb.shape[0]
     half = side // 2
-    # Creases run where smooth noise is zero; worked out at half the size.
-    lines = _smooth(rng, int(rng.integers(3, 9)), half)
-    relief = np.exp(-np.square(lines / np.float32(rng.uniform(0.08, 0.3)))) * np.float32(rng.uniform(0.3, 1.0))
-    relief += _smooth(rng, int(rng.integers(6, 20)), half) * np.float32(0.15)
-    slope_x, slope_y = cv2.Sobel(relief, cv2.CV_32F, 1, 0, scale=0.25), cv2.Sobel(relief, cv2.CV_32F, 0, 1, scale=0.25)
-    light = float(rng.uniform(0, 2 * np.pi))
-    depth = np.float32(strength.crease * rng.uniform(0.1, 1.0))
-    shade = 1 + depth * (slope_x * np.float32(np.cos(light)) + slope_y * np.float32(np.sin(light)))
+    slope_x, slope_y, shade = creases(rng, half, strength)  # at half the size: they are smooth
     bend = np.float32(strength.bend * side * rng.uniform(0.2, 1.0))
     cells = int(rng.integers(3, 7))
     shift_x = cv2.resize(_smooth(rng, cells, half) * bend + slope_x * bend * 6, (side, side))
@@ -252,12 +256,22 @@ def _occlude(picture: ByteArray, found: ByteArray, rng: Rng) -> None:
         found[where] = 0
 
 
-def _photographed(picture: ByteArray, shade: FloatArray, rng: Rng, strength: Strength) -> ByteArray:
-    """Light, exposure, white balance, focus, noise, scaling, JPEG."""
-    side = picture.shape[0]
-    light = 1 + _smooth(rng, 3, side) * np.float32(strength.light * rng.uniform(0, 0.6))
+def photographed(picture: ByteArray, shade: FloatArray, rng: Rng, strength: Strength) -> ByteArray:
+    """What a phone makes of a picture: light, exposure, white balance, focus, noise, scaling, JPEG.
+
+    Args:
+        picture: (h, w, 3) uint8.
+        shade: (h, w) float32, what the cloth's creases do to the light, around 1.
+        rng: the same state gives the same photo.
+        strength: how far it goes.
+
+    Returns:
+        as `picture`.
+    """
+    height, width = picture.shape[:2]
+    light = 1 + _smooth(rng, 3, height, width) * np.float32(strength.light * rng.uniform(0, 0.6))
     if rng.random() < strength.flash:
-        light *= _spot(side, rng)
+        light *= _spot(height, width, rng)
     lit = picture.astype(np.float32) * (light * shade)[..., None]
     if strength.saturation != (1.0, 1.0):
         grey = lit.mean(axis=2, keepdims=True)
@@ -272,18 +286,19 @@ def _photographed(picture: ByteArray, shade: FloatArray, rng: Rng, strength: Str
     if sigma > 0.3:
         seen = np.asarray(cv2.GaussianBlur(seen, (0, 0), sigma), np.uint8)
     if rng.random() < strength.shrink:
-        small = int(side * rng.uniform(0.35, 0.8))
-        seen = np.asarray(cv2.resize(cv2.resize(seen, (small, small), interpolation=cv2.INTER_AREA), (side, side)), np.uint8)
+        share = rng.uniform(0.35, 0.8)
+        small = cv2.resize(seen, (int(width * share), int(height * share)), interpolation=cv2.INTER_AREA)
+        seen = np.asarray(cv2.resize(small, (width, height)), np.uint8)
     if rng.random() < 0.25:
         seen = np.asarray(cv2.addWeighted(seen, 1.6, cv2.GaussianBlur(seen, (0, 0), 1.2), -0.6, 0), np.uint8)
     _, data = cv2.imencode(".jpg", seen, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(*strength.jpeg))])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
 
 
-def _spot(side: int, rng: Rng) -> FloatArray:
+def _spot(height: int, width: int, rng: Rng) -> FloatArray:
     """A flash: bright around a point, darker away from it."""
-    axis = np.linspace(-1, 1, side, dtype=np.float32)
+    x, y = np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)
     x0, y0 = rng.uniform(-0.7, 0.7, 2).astype(np.float32)
-    distance = np.square(axis[None] - x0) + np.square(axis[:, None] - y0)
+    distance = np.square(x[None] - x0) + np.square(y[:, None] - y0)
     peak, wide = np.float32(rng.uniform(0.2, 0.7)), np.float32(rng.uniform(0.15, 0.9))
     return np.asarray(1 - peak / 3 + peak * np.exp(-distance / wide), np.float32)

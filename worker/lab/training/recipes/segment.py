@@ -5,50 +5,37 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from worker.errors import ConfigurationError
 from worker.lab.export_lite0 import weights_file
 from worker.lab.lite0 import BYTE_CENTRE, BYTE_SPREAD, WEIGHTS_SHA256, WEIGHTS_SOURCE
-from worker.lab.training.config import Part, RunConfig, parse
+from worker.lab.training.config import RunConfig, parse
 from worker.lab.training.earlier import begin_with
 from worker.lab.training.nets.light_segmenter import LightSegmenter
 from worker.lab.training.nets.tiramisu import tiramisu
 from worker.lab.training.recipe import Batch, Exportable, Job, Score
-from worker.lab.training.segmentation_augment import Frame, edges, framed, lit, make_ground, on_ground
-from worker.lab.training.segmentation_data import (
-    HELD_OUT_STREET_OF,
-    Sample,
-    Source,
-    digest_of,
-    flat_sources,
-    part_of,
-    read_flat,
-    read_street,
-    street_sources,
-    unpacked,
-)
+from worker.lab.training.segmentation_augment import Frame, edges, framed, lit, make_ground, on_floor, on_ground, shot
+from worker.lab.training.segmentation_data import HELD_OUT_STREET_OF, Sample, digest_of
 from worker.lab.training.segmentation_labels import GARMENT, IGNORE
-from worker.lab.training.segmentation_loss import SegmentationLoss, Weights
+from worker.lab.training.segmentation_loss import SegmentationLoss
 from worker.lab.training.segmentation_score import judge
+from worker.lab.training.segmentation_sets import Photos, SegmentConfig, load_photos
+from worker.lab.training.views import Strength
 from worker.settings.vision import VisionSettings
 from worker.vision.garment_classes import CLASSES, GARMENTS
 from worker.vision.rows import InputSpec, OutputSpec
-from worker.vision.store import cache_dir
 from worker.vision.types import ByteArray
 
-STRIDE = 32  # of the coarsest map of every network here
-Side = Annotated[int, Field(ge=STRIDE, multiple_of=STRIDE)]
+LEARNED = ("street", "flat", "studio")
+WILD = Strength()
 LICENCE = "Apache-2.0"
 NOTICE = (
     "Weights trained by this project, starting from EfficientNet-Lite0 (Mingxing Tan and Quoc V. Le, TensorFlow authors, Apache-2.0; "
@@ -56,68 +43,17 @@ NOTICE = (
     "U²-Net (Xuebin Qin and others, Apache-2.0), and from the clothing co-parsing data (Wei Yang, Ping Luo, Liang Lin, repository Apache-2.0); "
     "no picture of either is contained."
 )
-
-
-class SegmentConfig(Part):
-    """`[recipe]` of kind `segment`."""
-
-    kind: Literal["segment"]
-    network: Literal["light", "tiramisu56", "tiramisu67", "tiramisu103"] = "light"
-    data: Path = Field(description="Folder with ccp/ and clothing/, each unpacked or with its images.zip.")
-    cuts: Path | None = Field(default=None, description="Where U²-Netp's cuts of the flat photos are kept; made where absent.")
-    make_cuts: bool = Field(default=True, description="Off: flat photos that have no cut yet are left out.")
-    height: Side = 320
-    width: Side = 256
-    window: tuple[Side, Side] = Field(default=(224, 192), description="Height and width that are trained on, cut from the whole.")
-    scales: tuple[float, float] = (0.65, 1.6)
-    whole_from: float = Field(default=0.8, ge=0, le=1, description="Share of the epochs after which whole photos are trained on.")
-    whole_scales: tuple[float, float] = (0.85, 1.2)
-    batches: int = Field(default=60, ge=1, description="In an epoch.")
-    street: float = Field(default=0.55, gt=0, lt=1, description="Share of street photos in a batch; the rest are flat ones.")
-    ground: float = Field(default=0.2, ge=0, le=1, description="Share of photos that are laid on another ground.")
-    grounds: int = Field(default=48, ge=1, description="Other grounds that are made.")
-    first: Path | None = Field(
-        default=None,
-        description="Folder of an earlier run of the same network, or its best.pt: training begins with its best weights.",
-    )
-    freeze: int = Field(default=2, ge=0, le=6, description="Stages of a pretrained encoder that are left as they are.")
-    encoder_lr: float = Field(default=0.3, gt=0, le=1, description="Learning rate of a pretrained encoder, as a share.")
-    loss: Weights = Weights()
-    flat: int = Field(default=0, ge=0, description="Flat photos used of each part; 0: all.")
-    judged_flat: int = Field(default=150, ge=1, description="Held-out flat photos that are judged during training.")
+SHOPS_NOTICE = (
+    " Also learned from studio photos of the Luma (Magento sample data, OSL-3.0 / AFL-3.0) and Venia (PMET-public sample data, OSL-3.0) shops; "
+    "no photo is part of this file."
+)
 
 
 def build(content: Mapping[str, Any], run: RunConfig, source: Path) -> SegmentRecipe:
     """As `Builder`."""
     config = parse(SegmentConfig, content, str(source))
-    root = source.parent / config.data
-    cache = cache_dir(VisionSettings()) / "lab"
-    street, clothing = unpacked(root / "ccp", cache), unpacked(root / "clothing", cache)
-    photos = clothing / "images" if (clothing / "images").is_dir() else clothing
-    table = root / "clothing" / "images.csv"
-    cuts = source.parent / config.cuts if config.cuts else cache / "cuts"
-    people = street_sources(street)
-    flat = [each for each in flat_sources(table, photos) if config.make_cuts or (cuts / f"{each.name}.png").is_file()]
-    chosen = choose(people, flat, config.flat, config.judged_flat)
-    labels = street if (street / "labels.txt").is_file() else root / "ccp"
-    samples = {
-        part: read_street(street, [s for s in some if s.kind == "street"], _tell, labels)
-        + read_flat(photos, cuts, [s for s in some if s.kind == "flat"], _tell)
-        for part, some in chosen.items()
-    }
     first = source.parent / config.first if config.first else None
-    return SegmentRecipe(config, run, samples["development"], samples["held-out"], chosen, first)
-
-
-def choose(street: Sequence[Source], flat: Sequence[Source], count: int, judged: int) -> dict[str, list[Source]]:
-    """Which photos are learned from and which are judged by."""
-    mine = [source for source in flat if part_of(source) == "development"]
-    other = [source for source in flat if part_of(source) == "held-out"]
-    step = max(1, len(other) // judged)
-    return {
-        "development": [s for s in street if part_of(s) == "development"] + mine[: count or None],
-        "held-out": [s for s in street if part_of(s) == "held-out"] + other[::step][:judged],
-    }
+    return SegmentRecipe(config, run, load_photos(config, source), first)
 
 
 class SegmentRecipe:
@@ -129,17 +65,17 @@ class SegmentRecipe:
         self,
         config: SegmentConfig,
         run: RunConfig,
-        learned: list[Sample],
-        judged: list[Sample],
-        chosen: Mapping[str, list[Source]],
+        photos: Photos,
         first: Path | None = None,
     ) -> None:
-        """`learned` and `judged` are the samples of `chosen`'s development and held-out photos; `first` as in `SegmentConfig`."""
-        self.config, self.run, self._chosen, self._judged = config, run, chosen, judged
-        self._street = [sample for sample in learned if sample.kind == "street"]
-        self._flat = [sample for sample in learned if sample.kind == "flat"]
-        if not self._street or not self._flat or not judged:
-            raise ConfigurationError("recipe.data: there must be street photos and flat ones, to learn from and held out")
+        """`first` as in `SegmentConfig`."""
+        self.config, self.run, self._chosen, self._judged = config, run, photos.chosen, photos.judged
+        self._learned = {kind: [sample for sample in photos.learned if sample.kind == kind] for kind in LEARNED}
+        self._street, self._flat, self._studio = (self._learned[kind] for kind in LEARNED)
+        if not self._street or not self._flat or not self._judged or (config.studio and not self._studio):
+            raise ConfigurationError(
+                "recipe.data: there must be street photos, flat ones and what else is asked for, to learn from and held out"
+            )
         # Seeded before the network is made: its first weights are drawn, too.
         torch.manual_seed(run.seed)
         # What comes in lies channels last: so do the weights, a fifth faster on a CPU.
@@ -172,7 +108,7 @@ class SegmentRecipe:
         """Batches of (kind, index, seed) and whether whole photos are shown."""
         rng = np.random.default_rng([self.run.seed, epoch])
         whole = epoch >= self.config.whole_from * self.run.epochs
-        street = round(self.run.batch * self.config.street)
+        street, studio = (round(self.run.batch * share) for share in (self.config.street, self.config.studio))
         order = np.concatenate(
             [rng.permutation(len(self._street)) for _ in range(1 + self.config.batches * street // len(self._street))]
         )
@@ -180,10 +116,11 @@ class SegmentRecipe:
         for number in range(self.config.batches):
             mine = order[number * street : (number + 1) * street]
             # Flat photos by class, so that there are as many hats as shirts.
-            groups = rng.integers(len(self._by_class), size=self.run.batch - street)
+            groups = rng.integers(len(self._by_class), size=self.run.batch - street - studio)
             rest = [int(rng.choice(self._by_class[int(group)])) for group in groups]
+            shops = rng.integers(len(self._studio), size=studio) if studio else ()
             seeds = rng.integers(2**31, size=self.run.batch)
-            photos = [("street", int(i)) for i in mine] + [("flat", i) for i in rest]
+            photos = [("street", int(i)) for i in mine] + [("flat", i) for i in rest] + [("studio", int(i)) for i in shops]
             jobs.append((whole, [(kind, index, int(seed)) for (kind, index), seed in zip(photos, seeds, strict=True)]))
         return jobs
 
@@ -238,7 +175,7 @@ class SegmentRecipe:
             input=self.input_spec(),
             output=OutputSpec(name="logits", activation="softmax", channels=GARMENTS, classes=CLASSES),
             licence=LICENCE,
-            notice=NOTICE if self.config.network == "light" else NOTICE.replace(", starting from EfficientNet-Lite0", "", 1),
+            notice=self._notice(),
             recipe=self._card(),
         )
 
@@ -248,6 +185,11 @@ class SegmentRecipe:
             "street": f"one photo in {HELD_OUT_STREET_OF} held out, by its number",
             "flat": "by sender",
             "learned": {"street": len(self._street), "flat": len(self._flat), "sha256": digest_of(self._chosen["development"])},
+            **(
+                {"studio": {"split": "by style", "learned": len(self._studio), "labels": self.config.studio_labels}}
+                if self._studio
+                else {}
+            ),
             "judged": {"photos": len(self._judged), "sha256": digest_of(self._chosen["held-out"])},
             "first_weights": f"{WEIGHTS_SOURCE} {WEIGHTS_SHA256}" if self.config.network == "light" else "drawn",
             **({"earlier_run": self._first} if self._first else {}),
@@ -255,17 +197,22 @@ class SegmentRecipe:
 
     def _photo(self, kind: str, index: int, seed: int, *, whole: bool) -> tuple[ByteArray, ...]:
         rng = np.random.default_rng(seed)
-        sample = (self._street if kind == "street" else self._flat)[index]
+        sample = self._learned[kind][index]
+        config = self.config
+        frame = self._whole_frame() if whole else Frame(config.window, (config.height, config.width), config.scales)
         parts = (sample.rgb, sample.label, sample.alpha)
-        if rng.random() < self.config.ground:
-            parts = on_ground(sample, self._grounds[int(rng.integers(len(self._grounds)))])
-        frame = (
-            self._whole_frame()
-            if whole
-            else Frame(self.config.window, (self.config.height, self.config.width), self.config.scales)
-        )
-        rgb, label, alpha = framed(parts, kind, frame, rng)
-        return lit(rgb, rng), label, alpha, edges(label)
+        lying = kind == "flat"
+        if rng.random() < (config.floor if kind == "studio" else config.ground):
+            ground = self._grounds[int(rng.integers(len(self._grounds)))]
+            lying = kind != "street"
+            parts = (
+                on_floor(sample, ground, frame, rng) if kind == "studio" else framed(on_ground(sample, ground), kind, frame, rng)
+            )
+        else:
+            parts = framed(parts, kind, frame, rng)
+        rgb, label, alpha = parts
+        rough = lying and config.rough > 0 and rng.random() < config.rough
+        return shot(rgb, rng, WILD) if rough else lit(rgb, rng), label, alpha, edges(label)
 
     def _whole_frame(self) -> Frame:
         size = (self.config.height, self.config.width)
@@ -278,11 +225,23 @@ class SegmentRecipe:
         return (
             f"{what}, {self.config.height} x {self.config.width} pixels; classes {', '.join(CLASSES)}. Learned from "
             f"{len(self._street)} street photos with labels (ccp) and {len(self._flat)} flat phone photos with U²-Netp's cut and the "
-            f"class of their label (clothing), some laid on drawn or photographed grounds; cross-entropy, soft Dice over classes, "
+            f"class of their label (clothing), some laid on drawn or photographed grounds{self._shops()}; cross-entropy, soft Dice over classes, "
             f"and cross-entropy and Dice of garment against the rest.{self._before()} Held out: one street photo in {HELD_OUT_STREET_OF}, one sender "
             f"in three. Limits: an open jacket's lining and layered knitwear are told apart badly; flat garments are judged against "
             f"U²-Netp's cut, not against people's outlines; jewellery and belts are small and often missed; an even ground with nothing on it may "
             f"be taken for fabric. Made by intake lab train and intake lab export."
+        )
+
+    def _notice(self) -> str:
+        notice = NOTICE if self.config.network == "light" else NOTICE.replace(", starting from EfficientNet-Lite0", "", 1)
+        return notice + (SHOPS_NOTICE if self._studio else "")
+
+    def _shops(self) -> str:
+        if not self._studio:
+            return ""
+        return (
+            f"; and {len(self._studio)} studio photos (luma, venia; cut from their plain ground, with the classes {self.config.studio_labels} finds "
+            "and the article's own), most laid on floors and photographed in hard light"
         )
 
     def _before(self) -> str:
@@ -309,8 +268,3 @@ def _by_class(samples: Sequence[Sample]) -> list[list[int]]:
         known = sample.label[(sample.label != IGNORE) & (sample.label != GARMENT)]
         groups.setdefault(int(known.max()), []).append(index)
     return [groups[key] for key in sorted(groups)]
-
-
-def _tell(what: str, done: int, total: int) -> None:
-    if os.environ.get("INTAKE_LAB_QUIET") is None:
-        sys.stderr.write(f"{what}: {done} of {total}\n")
