@@ -76,6 +76,7 @@ test-lab: $(STAMPS)/lab  ## The tests that need the lab extra
 lab-table: $(STAMPS)/lab  ## The table "method x data set" (LAB_TABLE_ARGS="--queries held-out --unseen 300": what no shipped model learned from)
 	@$(BIN)/intake lab bench-data --datasets "$(DATASETS)" --output build/lab-table $(LAB_TABLE_ARGS)
 	@$(BIN)/intake lab evaluate --manifest build/lab-table/manifest.csv --methods-file worker/lab/table.txt --memory \
+	  --attributes build/lab-table/attributes.csv \
 	  --json build/lab-table/table.json --html build/lab-table/table.html --markdown build/lab-table/table.md
 
 train-embedder: $(STAMPS)/lab  ## Train our embedder; goes on where it was stopped (TRAIN_ARGS="--minutes 30 --set run.threads=1")

@@ -18,6 +18,7 @@ from worker.errors import ConfigurationError
 from worker.lab.bench_data import BenchOptions, is_close_up, make_bench_data
 from worker.lab.manifest import read_manifest
 from worker.lab.photo_sets import PhotoSet
+from worker.lab.reduction import read_attributes
 from worker.lab.splits import part_of_style, style_of
 
 
@@ -65,6 +66,17 @@ def test_every_kind_of_query_is_made_and_named(tmp_path: Path, datasets: Path) -
     # Senders 0 and 3 are held out (divisible by three); what shows no garment is not used.
     assert {Path(line.path).stem for line in manifest.lines if not line.item_id} == {"p0", "p3", "p4", "p7"}
     assert all(manifest.unseen(line) == (not line.item_id) for line in manifest.lines if line.role == "query")
+
+
+def test_attributes_of_every_article_lie_beside_the_manifest(tmp_path: Path, datasets: Path) -> None:
+    make_bench_data(datasets, tmp_path / "out", BenchOptions())
+    assert read_attributes(tmp_path / "out" / "attributes.csv") == {
+        "luma-mb01-red-0": {"category": "luma mb", "colour": "red"},
+        "luma-mh01-blue": {"category": "luma mh", "colour": "blue"},
+        "luma-mh01-red": {"category": "luma mh", "colour": "red"},
+        "luma-ms02-red": {"category": "luma ms", "colour": "red"},
+        "venia-vd01-ll": {"category": "venia vd", "colour": "ll"},
+    }
 
 
 def test_the_same_data_is_made_again_and_what_is_there_is_kept(tmp_path: Path, datasets: Path) -> None:

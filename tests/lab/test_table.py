@@ -52,6 +52,9 @@ def test_the_table_holds_every_segmenter_descriptor_reduction_and_distance() -> 
         assert ("u2netp", network) in pairs
         assert network in reduced
     assert {("default", "default"), ("none", "default"), ("grabcut", "default")} <= pairs
+    assert {("default", "default"), ("u2netp", "resnet18")} <= {
+        (method.segmenter, method.descriptor) for method in methods if method.text.endswith("+svm")
+    }
     assert {method.distance for method in methods} == {None, "cosine", "l1", "l2"}
 
 

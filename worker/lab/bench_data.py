@@ -40,6 +40,7 @@ GROUNDS = 300
 # A view is a close-up where the garment covers this share of the picture's border: it goes on beyond it.
 CLOSE_UP_BORDER = 0.35
 JPEG_QUALITY = 92
+ATTRIBUTES = "attributes.csv"  # beside the manifest
 ALL = "all"
 
 
@@ -85,7 +86,7 @@ class StudioPhoto:
 
 
 def make_bench_data(datasets: Path, output: Path, options: BenchOptions, starter: Starter = quiet) -> int:
-    """Write photos and manifest; returns the number of lines. Photos that are there already are kept: a stopped run goes on.
+    """Write photos, manifest and attributes; returns the number of lines. Photos that are there already are kept: a stopped run goes on.
 
     Raises:
         ConfigurationError: a data set is missing, or the part is unknown.
@@ -103,7 +104,8 @@ def make_bench_data(datasets: Path, output: Path, options: BenchOptions, starter
             lines += maker.lines_of(photo)
             advance(1)
         lines += maker.unseen()
-    mains = {line.item_id for line in lines if line.role == "catalogue"}
+    mains = {line.item_id: line.category for line in lines if line.role == "catalogue"}
+    _write_attributes(output / ATTRIBUTES, mains)
     kept = [line for line in lines if line.role == "catalogue" or not line.item_id or line.item_id in mains]
     return write_manifest(output / "manifest.csv", kept)
 
@@ -177,6 +179,15 @@ class _Maker:
     def _write(self, path: Path, data: bytes) -> None:
         with writing(self._output / path) as part:
             part.write_bytes(data)
+
+
+def _write_attributes(path: Path, articles: dict[str, str]) -> None:
+    """What the shops' own names tell of each article: what `svm` learns."""
+    with writing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("item_id", "category", "colour"))
+        # `luma-mh01-black`, `venia-vt01-rn`: shop, style, colour in the shop's own words.
+        writer.writerows((item, category, (*item.split("-"), "")[2]) for item, category in sorted(articles.items()))
 
 
 def is_close_up(rgb: ByteArray) -> bool:
