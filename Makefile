@@ -82,10 +82,12 @@ lab-table: $(STAMPS)/lab  ## The table "method x data set" (LAB_TABLE_ARGS="--qu
 train-embedder: $(STAMPS)/lab  ## Train our embedder; goes on where it was stopped (TRAIN_ARGS="--minutes 30 --set run.threads=1")
 	@$(BIN)/intake lab train worker/lab/training/configs/instance.toml --output build/embedder --set recipe.data="$(abspath $(DATASETS))" $(TRAIN_ARGS)
 
-train-segmenter: $(STAMPS)/lab  ## Train our segmenter, in two runs; goes on where it was stopped
+train-segmenter: $(STAMPS)/lab  ## Train our segmenter, in three runs; goes on where it was stopped
 	@$(BIN)/intake lab train worker/lab/training/configs/segment-light-first.toml --output build/segmenter-first --set recipe.data="$(abspath $(DATASETS))" $(TRAIN_ARGS)
-	@$(BIN)/intake lab train worker/lab/training/configs/segment-light.toml --output build/segmenter --set recipe.data="$(abspath $(DATASETS))" \
+	@$(BIN)/intake lab train worker/lab/training/configs/segment-light.toml --output build/segmenter-second --set recipe.data="$(abspath $(DATASETS))" \
 	  --set recipe.first="$(abspath build/segmenter-first)" $(TRAIN_ARGS)
+	@$(BIN)/intake lab train worker/lab/training/configs/segment-light-phone.toml --output build/segmenter --set recipe.data="$(abspath $(DATASETS))" \
+	  --set recipe.first="$(abspath build/segmenter-second)" $(TRAIN_ARGS)
 
 wheel: $(STAMPS)/dev  ## Build the wheel into dist/
 	@$(BIN)/python -m build --wheel --outdir dist .

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,13 @@ from worker.embedding import EmbeddedPhoto
 from worker.errors import ConfigurationError, ModelError
 from worker.imaging.local import LocalPhotos, local_location
 from worker.lab.cache import LabCache
-from worker.lab.manifest import ManifestLine, write_manifest
+from worker.lab.embedding import open_bench
+from worker.lab.manifest import Manifest, ManifestLine, read_manifest, write_manifest
+from worker.lab.method import parse_method
+from worker.lab.models import Workbench
 from worker.settings import load_settings
+from worker.vision.segmenters import mask_of
+from worker.vision.types import ByteArray, Mask
 
 
 def run_lab(*arguments: str | Path) -> Result:
@@ -152,11 +159,6 @@ def test_several_processes_use_one_cache(tmp_path: Path) -> None:
 
 
 def test_what_a_descriptor_sees_can_be_had_as_crops(photos: Path, own_cache: Path) -> None:
-    from worker.lab.embedding import open_bench
-    from worker.lab.manifest import read_manifest
-    from worker.lab.method import parse_method
-    from worker.lab.models import Workbench
-
     settings = load_settings()
     manifest = read_manifest(photos)
     with open_bench(settings, LabCache(None)) as bench:
@@ -299,3 +301,51 @@ def test_weights_are_of_a_network_there_is_and_of_a_file_that_is_there(tmp_path:
     for wrong in ("resnet18", f"resnet18={tmp_path / 'none.pth'}", f"resnet81={tmp_path / 'w.pth'}"):
         result = run_lab("embed", "-m", photos, "--method", "none+gist", "-o", tmp_path / "v.npy", "--weights", wrong)
         assert result.exit_code == 2, wrong
+
+
+@dataclass
+class HalvesByCategory:
+    """Cuts out the upper half for a shirt, the lower half for trousers and everything where nothing is asked for."""
+
+    asked: list[str | None] = field(default_factory=list)
+    model_id: str = "halves"
+
+    def segment(self, photos: Sequence[ByteArray], categories: Sequence[str | None] | None = None) -> list[Mask]:
+        [photo], [category] = photos, categories or [None]
+        self.asked.append(category)
+        alpha = np.full(photo.shape[:2], 255, np.uint8)
+        middle = len(alpha) // 2
+        if category == "Shirt":
+            alpha[middle:] = 0
+        if category == "trousers":
+            alpha[:middle] = 0
+        return [mask_of(alpha)]
+
+
+@pytest.mark.parametrize("knows_classes", [True, False])
+def test_the_garment_a_line_s_category_names_is_cut_out_and_kept_as_such(
+    tmp_path: Path, write_photo: PhotoWriter, knows_classes: bool
+) -> None:
+    photo = write_photo(tmp_path / "outfit.png", 1)
+    loaded = Workbench(load_settings()).load(parse_method("none+colour-histogram"))
+    cutter = HalvesByCategory()
+    loaded = replace(loaded, segmenter=cutter, knows_classes=knows_classes)
+    vectors = {}
+    cache = tmp_path / "cache"
+    for category in ("Shirt", "trousers", "", "Shirt", "shirts"):
+        manifest = Manifest((ManifestLine(str(photo), "a", "catalogue", "studio", category),), tmp_path)
+        with open_bench(load_settings(), LabCache(cache), manifest.categories) as bench:
+            vectors[category] = bench.embed(manifest.locations, loaded, lambda _count: None).vectors[0]
+    if knows_classes:
+        assert cutter.asked == ["Shirt", "trousers", None]  # the rest is in the cache, by class and not by word
+        assert len({vector.tobytes() for vector in vectors.values()}) == 3
+        assert np.array_equal(vectors["Shirt"], vectors["shirts"])
+    else:
+        assert cutter.asked == ["Shirt"]
+        assert len({vector.tobytes() for vector in vectors.values()}) == 1
+
+
+def test_a_location_that_is_named_twice_has_its_first_category(tmp_path: Path) -> None:
+    lines = [ManifestLine("a.jpg", "a", "catalogue", "studio", category) for category in ("", "Dress", "Skirt")]
+    manifest = Manifest((*lines, ManifestLine("b.jpg", "b", "catalogue", "studio")), tmp_path)
+    assert manifest.categories == {str(tmp_path / "a.jpg"): "Dress"}

@@ -51,7 +51,7 @@ def embed(
 
     parsed, named = read_manifest(manifest), parse_method(method)
     options = fit_options(fit, attributes)
-    with open_lab(weights, no_cache=no_cache) as (workbench, bench):
+    with open_lab(weights, no_cache=no_cache, manifests=(parsed, options.manifest)) as (workbench, bench):
         loaded = workbench.load(named)
         say_random(loaded.method.text, loaded.descriptor.card.weights)
         with progress_bar() as starter:
@@ -103,7 +103,7 @@ def evaluate(
     parsed, named = read_manifest(manifest), parse_methods(texts or ["default"])
     thresholds = _thresholds(threshold or (), [item.text for item in named])
     options = fit_options(fit, attributes)
-    with open_lab(weights, no_cache=no_cache) as (workbench, bench):
+    with open_lab(weights, no_cache=no_cache, manifests=(parsed, options.manifest)) as (workbench, bench):
         with progress_bar() as starter:
             evaluated = compare(parsed, named, workbench, bench, options, thresholds, starter, memory=memory)
         for item in evaluated:

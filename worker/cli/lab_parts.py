@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from worker.lab.embed import EmbeddedManifest, FitOptions, Starter
     from worker.lab.embedding import PhotoBench
+    from worker.lab.manifest import Manifest
     from worker.lab.models import Workbench
 
 ManifestOption = Annotated[
@@ -34,8 +35,10 @@ _SHOWN_FAULTS = 20
 
 
 @contextmanager
-def open_lab(weights: Sequence[str] | None, *, no_cache: bool) -> Iterator[tuple[Workbench, PhotoBench]]:
-    """Models and photos, closed again."""
+def open_lab(
+    weights: Sequence[str] | None, *, no_cache: bool, manifests: Sequence[Manifest | None] = ()
+) -> Iterator[tuple[Workbench, PhotoBench]]:
+    """Models and photos, closed again; the categories of `manifests` say which garment is meant, as events do."""
     from worker.lab.cache import LabCache, cache_folder  # noqa: PLC0415
     from worker.lab.embedding import open_bench  # noqa: PLC0415
     from worker.lab.models import Workbench  # noqa: PLC0415
@@ -43,7 +46,8 @@ def open_lab(weights: Sequence[str] | None, *, no_cache: bool) -> Iterator[tuple
 
     settings = load_settings()
     workbench = Workbench(settings, _weight_files(weights or ()))
-    with open_bench(settings, LabCache(None if no_cache else cache_folder())) as bench:
+    categories = {at: what for each in reversed(manifests) if each is not None for at, what in each.categories.items()}
+    with open_bench(settings, LabCache(None if no_cache else cache_folder()), categories) as bench:
         yield workbench, bench
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from worker.lab.models import LoadedMethod
 from worker.loading import AnyPhotos
 from worker.settings import Settings
 from worker.vision.crop import make_crop
+from worker.vision.garment_classes import CLASSES, class_of_category
 from worker.vision.segmenters import mask_of
 from worker.vision.types import ByteArray, Crop, FloatArray, Mask
 
@@ -75,11 +76,16 @@ class _Opened:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PhotoBench:
-    """What reads photos, and the cache. One embedding at a time."""
+    """What reads photos, and the cache. One embedding at a time.
+
+    Attributes:
+        categories: of photos, by location: what the worker knows from the event. Segmenters that know classes cut out what they name.
+    """
 
     photos: AnyPhotos
     decoder: PhotoDecoder
     cache: LabCache
+    categories: Mapping[str, str] = field(default_factory=dict)
 
     def embed(self, locations: Sequence[str], loaded: LoadedMethod, progress: Progress) -> Vectors:
         """Vectors of photos, one row for each location, in order; each location is looked at once.
@@ -119,16 +125,22 @@ class PhotoBench:
         [decoded] = self.decoder.decode([answer])
         return decoded.rgb if isinstance(decoded, Pixels) else None
 
-    def mask(self, content: bytes, pixels: Pixels, loaded: LoadedMethod) -> tuple[Mask, float]:
-        """The garment in a photo and the milliseconds it took, kept by content and segmenter."""
-        kept = self.cache.mask(loaded.segmenter_key, content)
+    def _mask(self, content: bytes, pixels: Pixels, loaded: LoadedMethod, location: str) -> tuple[Mask, float]:
+        """The garment in a photo and the milliseconds it took, kept by content, segmenter and the class asked for."""
+        key = self._key(loaded.segmenter_key, loaded, location)
+        kept = self.cache.mask(key, content)
         if kept is not None and kept[0].shape == pixels.rgb.shape[:2]:
             return mask_of(kept[0]), kept[1]
         start = time.perf_counter()
-        mask = loaded.segmenter.segment([pixels.rgb])[0]
+        mask = loaded.segmenter.segment([pixels.rgb], [self.categories.get(location)])[0]
         ms = (time.perf_counter() - start) * 1000
-        self.cache.put_mask(loaded.segmenter_key, content, mask.alpha, ms)
+        self.cache.put_mask(key, content, mask.alpha, ms)
         return mask, ms
+
+    def _key(self, key: str, loaded: LoadedMethod, location: str) -> str:
+        """`key`, and the class that is asked for where the segmenter knows classes."""
+        wanted = class_of_category(self.categories.get(location)) if loaded.knows_classes else None
+        return key if wanted is None else f"{key}/{CLASSES[wanted]}"
 
     def crops(self, locations: Sequence[str], loaded: LoadedMethod, progress: Progress) -> Iterator[tuple[str, Crop | str]]:
         """What the descriptor sees of each photo, or why it sees nothing."""
@@ -163,7 +175,7 @@ class PhotoBench:
             if isinstance(answer, IntakeError):
                 raise answer
             content = hashlib.sha256(answer.data).digest()
-            kept = self.cache.vector(loaded.vector_key, content) if loaded is not None else None
+            kept = self.cache.vector(self._key(loaded.vector_key, loaded, location), content) if loaded is not None else None
             if kept is not None:
                 opened.append(_Opened(location, content, vector=kept.value, ms=kept.ms))
             else:
@@ -192,7 +204,7 @@ class PhotoBench:
     def _cut(self, opened: _Opened, loaded: LoadedMethod) -> tuple[Crop | str, float]:
         if opened.pixels is None:
             return "there are no pixels", 0.0
-        mask, ms = self.mask(opened.content, opened.pixels, loaded)
+        mask, ms = self._mask(opened.content, opened.pixels, loaded, opened.location)
         try:
             return make_crop(opened.pixels.rgb, mask, loaded.descriptor.card.crop_side), ms
         except DeadLetterError as error:
@@ -216,18 +228,18 @@ class PhotoBench:
             vectors = loaded.descriptor.describe([crop for _, crop, _ in part])
             each = (time.perf_counter() - begun) * 1000 / len(part)
             for (opened, _, segment_ms), vector in zip(part, vectors, strict=True):
-                self.cache.put_vector(loaded.vector_key, opened.content, vector, each)
+                self.cache.put_vector(self._key(loaded.vector_key, loaded, opened.location), opened.content, vector, each)
                 yield opened, (vector, (segment_ms, each))
 
     def _cached_times(self, opened: _Opened, loaded: LoadedMethod) -> tuple[float, float]:
-        return self.cache.mask_ms(loaded.segmenter_key, opened.content) or 0.0, opened.ms
+        return self.cache.mask_ms(self._key(loaded.segmenter_key, loaded, opened.location), opened.content) or 0.0, opened.ms
 
 
 @contextmanager
-def open_bench(settings: Settings, cache: LabCache) -> Iterator[PhotoBench]:
-    """Everything that reads photos, closed again."""
+def open_bench(settings: Settings, cache: LabCache, categories: Mapping[str, str] | None = None) -> Iterator[PhotoBench]:
+    """Everything that reads photos, closed again; `categories` as in `PhotoBench`."""
     with ExitStack() as stack:
         stack.enter_context(closing(cache))
         photos = stack.enter_context(closing(AnyPhotos(settings)))
         decoder = stack.enter_context(closing(make_decoder(settings.imaging)))
-        yield PhotoBench(photos, decoder, cache)
+        yield PhotoBench(photos, decoder, cache, categories or {})

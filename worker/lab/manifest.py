@@ -63,6 +63,15 @@ class Manifest:
         """`location` of each line."""
         return tuple(self.location(line) for line in self.lines)
 
+    @property
+    def categories(self) -> dict[str, str]:
+        """Of each location that has one; of a location that is named twice, the first."""
+        found: dict[str, str] = {}
+        for line in self.lines:
+            if line.category:
+                found.setdefault(self.location(line), line.category)
+        return found
+
     def rows(self, role: Role) -> list[int]:
         """Numbers (from 0) of the lines with this role."""
         return [number for number, line in enumerate(self.lines) if line.role == role]

@@ -36,6 +36,7 @@ class LoadedMethod:
     Attributes:
         segmenter_key: changes when the masks do.
         vector_key: changes when the vectors do (before reduction).
+        knows_classes: whether what is cut out depends on the category.
         threshold: similarity from which the worker calls a pair of photos duplicates, where this method is a calibrated pair of its
             models; None elsewhere.
     """
@@ -48,6 +49,7 @@ class LoadedMethod:
     vector_key: str
     segmenter_bytes: int
     threshold: float | None = None
+    knows_classes: bool = False
 
 
 @dataclass(slots=True)
@@ -108,6 +110,7 @@ class Workbench:
             vector_key=f"{row.id}+{descriptor.card.name}-" + _key(segmenter_key, _CROP, _descriptor_part(descriptor.card)),
             segmenter_bytes=row.size or 0,
             threshold=pair.duplicate_threshold if pair is not None and pair.calibrated and distance == "cosine" else None,
+            knows_classes=row.output is not None and row.output.classes is not None,
         )
 
     def segmenter_key(self, row: ModelRow) -> str:

@@ -76,7 +76,8 @@ def command(
     against = read_manifest(background) if background is not None else None
     options = CalibrateOptions(wanted_duplicates, wanted_reviews, known, tuple(kind or ()), queries, part, style)
     learned = fit_options(fit, attributes)
-    with open_lab(weights, no_cache=no_cache) as (workbench, bench), progress_bar() as starter:
+    manifests = (parsed, against, learned.manifest)
+    with open_lab(weights, no_cache=no_cache, manifests=manifests) as (workbench, bench), progress_bar() as starter:
         calibrated = calibrate_methods(parsed, against, named, workbench, bench, learned, options, starter)
     report_unread(calibrated[0].embedded)
     results = [item.result for item in calibrated]

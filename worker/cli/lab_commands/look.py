@@ -48,7 +48,7 @@ def command(
     options = LookOptions(projections(projection), _count(clusters), sheets)
     parsed, named = read_manifest(manifest), parse_method(method)
     learned = fit_options(fit, attributes)
-    with open_lab(weights, no_cache=no_cache) as (workbench, bench):
+    with open_lab(weights, no_cache=no_cache, manifests=(parsed, learned.manifest)) as (workbench, bench):
         loaded = workbench.load(named)
         say_random(loaded.method.text, loaded.descriptor.card.weights)
         with progress_bar() as starter:

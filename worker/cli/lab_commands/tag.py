@@ -85,10 +85,10 @@ def _tag(
     from worker.lab.tagging.photos import photo_files, tag_photos, write_csv  # noqa: PLC0415
 
     locations = photo_files(photos) if photos else []
-    if manifest is not None:
-        read = read_manifest(manifest)
-        locations += [read.location(line) for line in read.lines]
-    with open_lab(None, no_cache=no_cache) as (workbench, bench), progress_bar() as starter:
+    read = read_manifest(manifest) if manifest is not None else None
+    if read is not None:
+        locations += read.locations
+    with open_lab(None, no_cache=no_cache, manifests=(read,)) as (workbench, bench), progress_bar() as starter:
         loaded = workbench.load(parse_method(f"{segmenter}+default"))
         tagged = tag_photos(locations, tagger, bench, loaded, starter(tagger.model_id, len(dict.fromkeys(locations))))
     if output is None:
