@@ -19,11 +19,10 @@ from worker.errors import DeadLetterError, IntakeError, RetryError
 from worker.imaging.decode import PhotoDecoder, make_decoder
 from worker.imaging.types import Photo, Pixels
 from worker.lab.cache import LabCache
-from worker.lab.models import LoadedMethod
+from worker.lab.models import LoadedMethod, key_of
 from worker.loading import AnyPhotos
 from worker.settings import Settings
 from worker.vision.crop import make_crop
-from worker.vision.garment_classes import CLASSES, class_of_category
 from worker.vision.segmenters import mask_of
 from worker.vision.types import ByteArray, Crop, FloatArray, Mask
 
@@ -139,8 +138,7 @@ class PhotoBench:
 
     def _key(self, key: str, loaded: LoadedMethod, location: str) -> str:
         """`key`, and the class that is asked for where the segmenter knows classes."""
-        wanted = class_of_category(self.categories.get(location)) if loaded.knows_classes else None
-        return key if wanted is None else f"{key}/{CLASSES[wanted]}"
+        return key_of(key, self.categories.get(location)) if loaded.knows_classes else key
 
     def crops(self, locations: Sequence[str], loaded: LoadedMethod, progress: Progress) -> Iterator[tuple[str, Crop | str]]:
         """What the descriptor sees of each photo, or why it sees nothing."""

@@ -20,7 +20,8 @@ from worker.settings import Settings
 from worker.settings.vision import VisionSettings
 from worker.vision import crop
 from worker.vision.embedders import OnnxEmbedder
-from worker.vision.load import PREPROCESSING_VERSION, crop_side, load_segmenter
+from worker.vision.garment_classes import CLASSES, class_of_category
+from worker.vision.load import PREPROCESSING_VERSION, crop_side, cut_identity, load_segmenter
 from worker.vision.registry import Registry
 from worker.vision.rows import ModelRow
 from worker.vision.runtime import check_wheels, installed_wheels, threads_of
@@ -118,7 +119,7 @@ class Workbench:
         return f"{row.id}-{self._segmenter_part(row)}"
 
     def _segmenter_part(self, row: ModelRow) -> str:
-        return _key(self._common(), row.identity())
+        return _key(self._common(), cut_identity(row))
 
     def _common(self) -> list[object]:
         """What changes pixels or masks whatever the method."""
@@ -126,6 +127,12 @@ class Workbench:
         vision = self.settings.vision
         versions = [PREPROCESSING_VERSION, cv2.__version__, onnxruntime.__version__, np.__version__]
         return [limits.target_side, limits.max_pixels, vision.provider, vision.fp16, *versions]
+
+
+def key_of(key: str, category: str | None) -> str:
+    """`key`, of the cache, for what is cut out where a category is asked for."""
+    wanted = class_of_category(category)
+    return key if wanted is None else f"{key}/{CLASSES[wanted]}"
 
 
 def one_at_a_time(settings: VisionSettings) -> VisionSettings:

@@ -1,5 +1,8 @@
 """Which of the garments in a photo is the one in question: by the event's category, else by area and place; never the person.
 
+Of what is worn, without a category, all of it: which garment of an outfit is meant is a guess, and one that falls otherwise in the studio than in a
+phone's photo finds nothing (measured: `worker/lab/README.md`, "Segmentation").
+
 A network takes a sweater's sleeves for a jacket's and a dress's skirt for a skirt: what is kin and has one colour is one garment first.
 """
 
@@ -25,6 +28,8 @@ from worker.vision.garment_classes import (
 )
 from worker.vision.types import ByteArray, FloatArray
 
+# Raise when what is chosen changes: masks of the old and new choice must not be mixed in a catalogue or a cache.
+CHOOSING_VERSION = 2
 # Classes a network takes for one another, likeliest first: a cardigan for a sweater, a long shirt for a dress.
 KIN: dict[int, tuple[int, ...]] = {
     UPPER: (OUTERWEAR, FULL_BODY),
@@ -68,7 +73,8 @@ def garment_in_question(shares: FloatArray, category: str | None) -> FloatArray:
         category: the event's attribute.
 
     Returns:
-        (h, w) float32, 0..1. All garments together where the wanted one cannot be found, and where there is none at all.
+        (h, w) float32, 0..1. All garments together where somebody wears them and no category is given, where the wanted one cannot be found, and
+        where there is none at all.
     """
     view = _view(shares)
     every = _plane(shares, GARMENTS)
@@ -76,7 +82,7 @@ def garment_in_question(shares: FloatArray, category: str | None) -> FloatArray:
         return every
     wanted = class_of_category(category)
     if _worn_by_someone(view):
-        return _plane(shares, _worn_by_category(view, wanted) if wanted is not None else _worn(view))
+        return _plane(shares, _worn_by_category(view, wanted) if wanted is not None else GARMENTS)
     if wanted is None:
         return every * _one_thing(view)
     return _plane(shares, _alone(view, wanted))
@@ -134,11 +140,6 @@ def _worn_by_category(view: _View, wanted: int) -> tuple[int, ...]:
             both = wanted == FULL_BODY and number in (UPPER, LOWER)
             return tuple(n for n in (UPPER, LOWER) if _enough(view, n)) if both else _with_parts(view, number)
     return GARMENTS
-
-
-def _worn(view: _View) -> tuple[int, ...]:
-    scores = {number: _weight(view.labels == number) for number in GARMENTS}
-    return _with_parts(view, max(scores, key=lambda number: scores[number]))
 
 
 def _with_parts(view: _View, number: int) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from worker.errors import ConfigurationError
 from worker.settings.vision import VisionSettings
 from worker.vision import crop
 from worker.vision.calibration import PairCalibration
+from worker.vision.choosing import CHOOSING_VERSION
 from worker.vision.embedders import OnnxEmbedder
 from worker.vision.registry import Registry
 from worker.vision.rows import ModelRow
@@ -106,10 +107,16 @@ def fingerprint(segmenter: ModelRow, embedder: ModelRow) -> str:
     parts = {
         "version": PREPROCESSING_VERSION,
         "crop": [crop.HALF, crop.MARGIN, crop.COMPONENT_SHARE, crop.MIN_COVERAGE],
-        "models": [row.identity() for row in (segmenter, embedder)],
+        "models": [cut_identity(segmenter), embedder.identity()],
     }
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:FINGERPRINT_LENGTH]
+
+
+def cut_identity(segmenter: ModelRow) -> object:
+    """What decides a segmenter's masks: its row, and how garments are chosen where it knows classes."""
+    knows_classes = segmenter.output is not None and segmenter.output.classes is not None
+    return [segmenter.identity(), CHOOSING_VERSION] if knows_classes else segmenter.identity()
 
 
 def model_fingerprint(settings: VisionSettings) -> str:

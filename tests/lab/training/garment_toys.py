@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from worker.lab.splits import part_of_style
-from worker.lab.training.crops import CropPhoto, Crops
+from worker.lab.training.crop_photos import CropPhoto
+from worker.lab.training.crops import Crops
 from worker.lab.training.garments import MILD, Garments, garments_of
 from worker.lab.training.judging import CATALOGUE, PHONE, UNSEEN, Compare, Embeds, Judged, embed, figures_of, inner_product
 from worker.lab.training.nets.trunk import Trunk

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from worker.lab.training.articles import group, neighbours
-from worker.lab.training.crops import CropPhoto, Crops
+from worker.lab.training.crop_photos import CropPhoto
+from worker.lab.training.crops import Crops
 
 SIDE = 24
 

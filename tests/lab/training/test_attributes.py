@@ -16,7 +16,7 @@ pytest.importorskip("sklearn")
 from tests.lab.training.garment_toys import SIDE, ToyJudge, toy_garments, toy_trunk, train  # noqa: E402
 from worker.errors import ConfigurationError  # noqa: E402
 from worker.lab.training.config import RunConfig, read_config  # noqa: E402
-from worker.lab.training.crops import CropPhoto  # noqa: E402
+from worker.lab.training.crop_photos import CropPhoto  # noqa: E402
 from worker.lab.training.recipes.attributes import (  # noqa: E402
     Attributes,
     AttributesConfig,

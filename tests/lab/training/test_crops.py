@@ -18,7 +18,8 @@ from worker.errors import ConfigurationError
 from worker.events import PhotoLocation
 from worker.imaging.decode import decode_photo
 from worker.imaging.types import Photo
-from worker.lab.training.crops import SHOP_LABELS, Cutter, batches, load_crops
+from worker.lab.training.crop_photos import SHOP_LABELS
+from worker.lab.training.crops import Cutter, batches, load_crops
 from worker.settings import load_settings
 from worker.vision.crop import make_crop
 from worker.vision.segmenters import mask_of

@@ -19,7 +19,8 @@ from worker.errors import ConfigurationError  # noqa: E402
 from worker.lab.photo_sets import PhotoSet  # noqa: E402
 from worker.lab.training.articles import group  # noqa: E402
 from worker.lab.training.config import RunConfig  # noqa: E402
-from worker.lab.training.crops import SOURCES, CropPhoto, Crops, listed  # noqa: E402
+from worker.lab.training.crop_photos import CropPhoto, listed  # noqa: E402
+from worker.lab.training.crops import SOURCES, Crops  # noqa: E402
 from worker.lab.training.recipes import instance  # noqa: E402
 from worker.lab.training.recipes.instance import Instance, InstanceConfig, build  # noqa: E402
 from worker.lab.training.views import as_crop, bare  # noqa: E402

@@ -7,7 +7,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from worker.lab.training.crops import CropPhoto, Crops
+from worker.lab.training.crop_photos import CropPhoto
+from worker.lab.training.crops import Crops
 from worker.lab.training.judging import CATALOGUE, HARSH, PHONE, UNSEEN, WEIGHTS, Judged, figures_of, judged, photographed
 
 SIDE = 64

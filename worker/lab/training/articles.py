@@ -59,13 +59,13 @@ class Articles:
     notice: str = NOTICE
 
 
-def load_articles(data: Path, side: int, part: Part, starter: Starter = quiet) -> Articles:
-    """The articles of one part of the split; photos without a garment are left out.
+def load_articles(data: Path, side: int, part: Part, starter: Starter = quiet, laid: int = 0) -> Articles:
+    """The articles of one part of the split; photos without a garment are left out. `laid` as in `load_crops`.
 
     Raises:
         ConfigurationError: a data set is missing.
     """
-    return group(load_crops(data, side, part, starter=starter))
+    return group(load_crops(data, side, part, laid=laid, starter=starter))
 
 
 def group(crops: Crops) -> Articles:
@@ -76,7 +76,7 @@ def group(crops: Crops) -> Articles:
             rows[photo.instance].append(row)
     articles = []
     for name, own in sorted(rows.items()):
-        photos = sorted(own, key=lambda row: (crops.photos[row].view != MAIN, row))
+        photos = sorted(own, key=lambda row: (crops.photos[row].laid, crops.photos[row].view != MAIN, row))
         first = crops.photos[photos[0]]
         articles.append(Article(name, f"{first.source}/{first.style}" if first.style else name, tuple(photos), bool(first.style)))
     by_style: dict[str, list[int]] = defaultdict(list)
@@ -91,6 +91,7 @@ def group(crops: Crops) -> Articles:
         {
             "crops_sha256": crops.digest,
             "crops": len(crops),
+            "laid": sum(photo.laid > 0 for photo in crops.photos),
             "articles": len(articles),
             "shop_articles": sum(article.is_shop for article in articles),
             "photos_by_source": {

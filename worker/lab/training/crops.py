@@ -6,12 +6,11 @@ that a second start reads them from disk as they are.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -22,13 +21,14 @@ from worker.errors import ConfigurationError, DeadLetterError, PhotoRefused
 from worker.events import PhotoLocation
 from worker.imaging.decode import InProcessDecoder
 from worker.imaging.types import Photo, Pixels
-from worker.lab.bench_data import NO_GARMENT, PHONES, SHOPS, TABLE, StudioPhoto
+from worker.lab.bench_data import PHONES, SHOPS
 from worker.lab.cache import LabCache, cache_folder
 from worker.lab.embed import Starter, quiet
 from worker.lab.files import writing
-from worker.lab.models import Workbench
+from worker.lab.models import Workbench, key_of
 from worker.lab.photo_sets import SUFFIX, PhotoSet
-from worker.lab.splits import PARTS, Part, part_of_sender, part_of_style, style_of
+from worker.lab.splits import PARTS, Part
+from worker.lab.training.crop_photos import CropPhoto, listed
 from worker.settings import Settings, load_settings
 from worker.vision.crop import make_crop
 from worker.vision.load import load_segmenter
@@ -38,66 +38,12 @@ from worker.vision.store import ModelStore
 from worker.vision.types import ByteArray, Segmenter
 
 Which = Part | Literal["all"]
+# The bytes of a photo; None: there is nothing to see.
+Reader = Callable[[CropPhoto], bytes | None]
 SOURCES = (*SHOPS, PHONES)
 DEFAULT_SEGMENTER = "default"
-VERSION = 1  # of the arrays' layout: raised where a kept array would no longer be what is read
+VERSION = 2  # of the arrays' layout: raised where a kept array would no longer be what is read
 FOLDER = "crops"
-NO_SENDER = -1
-
-# What the letters of a shop's article names mean, in the words of clothing/'s labels where it has one.
-SHOP_LABELS = {
-    "luma mb": "Bag",
-    "luma mg": "Watch",
-    "luma mh": "Hoodie",
-    "luma mj": "Outwear",
-    "luma mp": "Pants",
-    "luma ms": "T-Shirt",
-    "luma msh": "Shorts",
-    "luma mt": "Undershirt",
-    "venia va": "Accessory",
-    "venia vd": "Dress",
-    "venia vp": "Pants",
-    "venia vsk": "Skirt",
-    "venia vsw": "Longsleeve",
-    "venia vt": "Top",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class CropPhoto:
-    """What is known of the photo a crop was made of.
-
-    Attributes:
-        source: `luma`, `venia` or `clothing`.
-        name: of the file, without its suffix.
-        label: category, in the words of clothing/.
-        part: which part of the lab's split it belongs to.
-        article: of a shop, `<style>-<colour>`; empty for clothing/.
-        style: of a shop; empty for clothing/.
-        view: of a shop, `main`, `back`, ...; empty for clothing/.
-        sender: of clothing/; -1 for a shop.
-        flags: of the crop.
-    """
-
-    source: str
-    name: str
-    label: str
-    part: Part
-    article: str = ""
-    style: str = ""
-    view: str = ""
-    sender: int = NO_SENDER
-    flags: tuple[str, ...] = ()
-
-    @property
-    def origin(self) -> tuple[Literal["style", "sender"], str]:
-        """What it must not share with a photo on the other side of the split: ``("style", "luma/mh01")``, ``("sender", "clothing/17")``."""
-        return ("style", f"{self.source}/{self.style}") if self.style else ("sender", f"{self.source}/{self.sender}")
-
-    @property
-    def instance(self) -> str:
-        """What photos of one and the same garment share: the article; in clothing/ every photo is a garment of its own."""
-        return f"{self.source}/{self.article or self.name}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,29 +90,39 @@ class Cutter:
         self._registry = Registry(self._settings.vision)
         self._row = self._registry.row(segmenter, "segment")
         self._segmenter: Segmenter | None = None
+        self._knows_classes = self._row.output is not None and self._row.output.classes is not None
         self.key = Workbench(self._settings).segmenter_key(self._row)
 
-    def crop(self, data: bytes, side: int) -> tuple[ByteArray, ByteArray, tuple[str, ...]]:
-        """Rgb (side, side, 3), mask (side, side) and flags.
+    def crop(self, data: bytes, side: int, category: str | None = None) -> tuple[ByteArray, ByteArray, tuple[str, ...]]:
+        """Rgb (side, side, 3), mask (side, side) and flags; of the garment `category` names, where the segmenter knows classes.
 
         Raises:
             DeadLetterError: the photo cannot be read or shows nothing.
+        """
+        rgb, alpha = self.mask(data, category)
+        crop = make_crop(rgb, mask_of(alpha), side)
+        return crop.rgb, crop.mask, crop.flags
+
+    def mask(self, data: bytes, category: str | None = None) -> tuple[ByteArray, ByteArray]:
+        """Rgb (h, w, 3) and alpha (h, w) of a photo.
+
+        Raises:
+            DeadLetterError: the photo cannot be read.
         """
         [pixels] = self._decoder.decode([Photo(PhotoLocation(bucket="lab", key="photo"), data)])
         if not isinstance(pixels, Pixels):
             raise pixels
         content = hashlib.sha256(data).digest()
-        kept = self._cache.mask(self.key, content)
+        key = key_of(self.key, category if self._knows_classes else None)
+        kept = self._cache.mask(key, content)
         if kept is not None and kept[0].shape == pixels.rgb.shape[:2]:
-            mask = mask_of(kept[0])
-        else:
-            if self._segmenter is None:  # loaded when the first mask is missing: usually none is
-                store = ModelStore(self._settings.vision, self._registry.user_dir)
-                self._segmenter = load_segmenter(self._row, store, self._settings.vision)
-            mask = self._segmenter.segment([pixels.rgb])[0]
-            self._cache.put_mask(self.key, content, mask.alpha, 0.0)
-        crop = make_crop(pixels.rgb, mask, side)
-        return crop.rgb, crop.mask, crop.flags
+            return pixels.rgb, kept[0]
+        if self._segmenter is None:  # loaded when the first mask is missing: usually none is
+            store = ModelStore(self._settings.vision, self._registry.user_dir)
+            self._segmenter = load_segmenter(self._row, store, self._settings.vision)
+        alpha = self._segmenter.segment([pixels.rgb], [category])[0].alpha
+        self._cache.put_mask(key, content, alpha, 0.0)
+        return pixels.rgb, alpha
 
     def close(self) -> None:
         """Close the cache."""
@@ -180,6 +136,7 @@ def load_crops(
     *,
     sources: Sequence[str] = SOURCES,
     most_phones: int | None = None,
+    laid: int = 0,
     segmenter: str = DEFAULT_SEGMENTER,
     settings: Settings | None = None,
     folder: Path | None = None,
@@ -193,6 +150,7 @@ def load_crops(
         part: of the split, or all.
         sources: which data sets.
         most_phones: of clothing/, by a draw that is the same every time; None: all that show one garment.
+        laid: shots of each photo's garment on other floors, cut out again, beside the photo itself.
         segmenter: of the registry.
         settings: of decoding and models; None: the environment's.
         folder: of the cache; None: the user's.
@@ -209,16 +167,37 @@ def load_crops(
         wanted = [photo for name in sources for photo in listed(sets[name], name, most_phones) if part in {"all", photo.part}]
         cutter = stack.enter_context(closing(Cutter(segmenter, settings, folder)))
 
-        def read(photo: CropPhoto) -> bytes:
+        def content(photo: CropPhoto) -> bytes:
             return sets[photo.source].read(photo.name + SUFFIX)
 
-        return cut(wanted, read, side, cutter, (folder or cache_folder()) / FOLDER, starter)
+        shots = [replace(photo, laid=number) for photo in wanted for number in range(1, laid + 1)]
+        read = _shooter(sets, cutter, content) if shots else content
+        return cut([*wanted, *shots], read, side, cutter, (folder or cache_folder()) / FOLDER, starter, content)
+
+
+def _shooter(sets: Mapping[str, PhotoSet], cutter: Cutter, content: Callable[[CropPhoto], bytes]) -> Reader:
+    from worker.lab.training.laid import Floors, laid_shot  # noqa: PLC0415  torch
+
+    floors = Floors(sets[PHONES])
+
+    def read(photo: CropPhoto) -> bytes | None:
+        return laid_shot(photo, content(photo), floors, cutter.mask) if photo.laid else content(photo)
+
+    return read
 
 
 def cut(
-    photos: Sequence[CropPhoto], read: Callable[[CropPhoto], bytes], side: int, cutter: Cutter, folder: Path, starter: Starter
+    photos: Sequence[CropPhoto],
+    read: Reader,
+    side: int,
+    cutter: Cutter,
+    folder: Path,
+    starter: Starter,
+    content: Reader | None = None,
 ) -> Crops:
     """Crops of photos, kept in `folder`; photos that cannot be read or show nothing are left out.
+
+    `content` gives the bytes that decide what `read` gives, where those cost more to make.
 
     Raises:
         ConfigurationError: none is left.
@@ -226,7 +205,7 @@ def cut(
     digest = hashlib.sha256(json.dumps([VERSION, side, cutter.key], sort_keys=True).encode())
     for photo in photos:
         digest.update(json.dumps(asdict(photo), sort_keys=True).encode())
-        digest.update(hashlib.sha256(read(photo)).digest())
+        digest.update(hashlib.sha256((content or read)(photo) or b"").digest())
     key = digest.hexdigest()
     place = folder / key[:24]
     if not (place / "photos.json").is_file():
@@ -241,13 +220,16 @@ def cut(
 
 
 def _cropped(
-    photos: Sequence[CropPhoto], read: Callable[[CropPhoto], bytes], side: int, cutter: Cutter, starter: Starter
+    photos: Sequence[CropPhoto], read: Reader, side: int, cutter: Cutter, starter: Starter
 ) -> Iterator[tuple[CropPhoto, ByteArray, ByteArray]]:
     advance = starter(f"crops of {side} pixels", len(photos))
     for photo in photos:
         advance(1)
+        data = read(photo)
+        if data is None:
+            continue
         try:
-            rgb, mask, flags = cutter.crop(read(photo), side)
+            rgb, mask, flags = cutter.crop(data, side, photo.label if photo.by_category else None)
         except (DeadLetterError, PhotoRefused):
             continue
         yield CropPhoto(**{**asdict(photo), "flags": flags}), rgb, mask
@@ -266,32 +248,6 @@ def _write(place: Path, crops: Iterator[tuple[CropPhoto, ByteArray, ByteArray]],
     # Last: where it is, the arrays are whole.
     with writing(place / "photos.json") as part:
         part.write_text(json.dumps([asdict(photo) for photo in found]), encoding="utf-8")
-
-
-def listed(photos: PhotoSet, source: str, most_phones: int | None = None) -> list[CropPhoto]:
-    """The photos of a data set that show one garment, and what is known of each without looking at it."""
-    if source == PHONES:
-        return _phones(photos, most_phones)
-    found = []
-    for name in photos.names:
-        photo = StudioPhoto(source, name)
-        style = style_of(photo.article)
-        label = SHOP_LABELS.get(photo.category, photo.category)
-        found.append(CropPhoto(source, name.removesuffix(SUFFIX), label, part_of_style(style), photo.article, style, photo.view))
-    return found
-
-
-def _phones(photos: PhotoSet, most: int | None) -> list[CropPhoto]:
-    try:
-        with (photos.folder / TABLE).open(encoding="utf-8", newline="") as file:
-            rows = [(row["image"], int(row["sender_id"]), row["label"]) for row in csv.DictReader(file)]
-    except (OSError, KeyError, ValueError) as error:
-        raise ConfigurationError(f"{photos.folder / TABLE} names no photos (image, sender_id, label): {error}") from error
-    there = set(photos.names)
-    shown = [row for row in rows if row[2] not in NO_GARMENT and f"{row[0]}{SUFFIX}" in there]
-    # A draw by the hash of the name: the same whatever else is in the folder.
-    drawn = sorted(sorted(shown, key=lambda row: hashlib.sha256(row[0].encode()).digest())[:most])
-    return [CropPhoto(PHONES, image, label, part_of_sender(sender), sender=sender) for image, sender, label in drawn]
 
 
 def batches(count: int, size: int) -> Iterator[slice]:

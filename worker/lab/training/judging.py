@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from worker.errors import PhotoRefused
-from worker.lab.training.crops import CropPhoto, Crops, load_crops
+from worker.lab.training.crop_photos import CropPhoto
+from worker.lab.training.crops import Crops, load_crops
 from worker.lab.training.views import as_crop
 from worker.simulate.phone import phone_shot
 from worker.simulate.phone_harsh import phone_shot_harsh

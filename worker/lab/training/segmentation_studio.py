@@ -17,7 +17,7 @@ import numpy.typing as npt
 from worker.lab.bench_data import SHOPS, is_close_up
 from worker.lab.photo_sets import SUFFIX, PhotoSet
 from worker.lab.splits import Part
-from worker.lab.training.crops import CropPhoto, listed
+from worker.lab.training.crop_photos import CropPhoto, listed
 from worker.lab.training.segmentation_data import SURE, SURE_NOT, TELL_EVERY, Sample, Teller, fitted, fitted_label, usable_cut
 from worker.lab.training.segmentation_labels import IGNORE
 from worker.simulate.studio import cut_out_studio

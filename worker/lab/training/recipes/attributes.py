@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from worker.errors import ConfigurationError
 from worker.lab.reduction import AttributeScores, fit_svm
 from worker.lab.training.config import RunConfig, parse
-from worker.lab.training.crops import CropPhoto
+from worker.lab.training.crop_photos import CropPhoto
 from worker.lab.training.embedders import Maskless, exportable
 from worker.lab.training.garments import (
     BackbonePart,

@@ -67,6 +67,11 @@ class InstanceConfig(Part):
     real_views: float = Field(
         default=0.5, ge=0, le=1, description="Share of an article's queries that begin with another real view of it."
     )
+    laid: int = Field(
+        default=0,
+        ge=0,
+        description="Shots of each photo's garment on other floors, cut out by the default segmenter: real views that have its faults.",
+    )
     plain: float = Field(default=0.2, ge=0, le=1, description="Share of queries shown as they are: what the catalogue will hold.")
     bare: float = Field(
         default=0.0, ge=0, le=1, description="Share of queries whose print and details are taken away: what a back may look like."
@@ -203,6 +208,9 @@ class Instance:
         """The embedder alone, at `export_side`."""
         side, wanted = self._wanted.export_side, self._wanted
         generator = torch.Generator().manual_seed(0)
+        laid = (
+            f", and {wanted.laid} shots of each on other floors, cut out anew by the worker's segmenter," if wanted.laid else ""
+        )
         embedder = self._net.embedder.eval()
         return Exportable(
             module=embedder,
@@ -218,7 +226,7 @@ class Instance:
             recipe=(
                 f"{wanted.backbone} (ImageNet), blocks above {wanted.frozen_blocks} trained at {wanted.side} pixels by InfoNCE against a "
                 f"memory of all {len(self._articles.articles)} training articles: a phone-like view must be nearest to its own article; "
-                "other real views are positives, colourways and recoloured copies other articles. Maps at two depths, GeM, "
+                f"other real views{laid} are positives, colourways and recoloured copies other articles. Maps at two depths, GeM, "
                 f"{wanted.learned} learned numbers and {wanted.colours} of a Lab histogram. Limits: two articles that differ only "
                 "where neither photo looks are one to it."
                 + (f" Began with an earlier run of {self._first['epochs']} epochs." if self._first else "")
@@ -280,6 +288,6 @@ def build(content: Mapping[str, Any], run: RunConfig, source: Path) -> Instance:
     data = wanted.data if wanted.data.is_absolute() else source.parent / wanted.data
     if not data.is_dir():
         raise ConfigurationError(f"recipe.data is {data}, which is no folder; it must hold luma/, venia/ and clothing/")
-    articles = load_articles(data, CROP_SIDE, "development")
+    articles = load_articles(data, CROP_SIDE, "development", laid=wanted.laid)
     first = source.parent / wanted.first if wanted.first else None
     return Instance(wanted, run, articles, Judge(data, CROP_SIDE, run.seed), first)
