@@ -46,13 +46,15 @@ def studio(left: int = 60) -> bytes:
 
 def pixels(data: bytes) -> ByteArray:
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert bgr is not None
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def ellipse(data: bytes) -> tuple[ByteArray, ByteArray]:
     rgb = pixels(data)
-    mask = np.zeros(rgb.shape[:2], np.uint8)
-    cv2.ellipse(mask, (mask.shape[1] // 2, mask.shape[0] // 2), (mask.shape[1] // 4, mask.shape[0] // 4), 0, 0, 360, 255, -1)
+    height, width = rgb.shape[:2]
+    mask = np.zeros((height, width), np.uint8)
+    cv2.ellipse(mask, (width // 2, height // 2), (width // 4, height // 4), 0, 0, 360, 255, -1)
     return rgb, mask
 
 
