@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.errors import PhotoRefused, Reason
-from worker.vision.crop import MARGIN, NOT_FOUND_FLAG, largest_components, make_crop
+from worker.vision.crop import COMPONENT_SHARE, MARGIN, MIN_COVERAGE, NOT_FOUND_FLAG, largest_components, make_crop
 from worker.vision.segmenters import mask_of
 from worker.vision.types import ByteArray, Mask
 
@@ -110,3 +111,39 @@ def test_any_mask_gives_a_crop_or_a_refusal_and_the_input_stays(
     assert crop.rgb.shape == (side, side, 3)
     assert crop.mask.shape == (side, side)
     assert crop.mask.max() > 0
+
+
+def plainly_kept(alpha: ByteArray) -> ByteArray:
+    """`largest_components`, said plainly: over the whole picture."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((alpha >= 128).astype(np.uint8), connectivity=8)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    if count == 1 or areas.sum() < MIN_COVERAGE * alpha.size:
+        return np.zeros_like(alpha)
+    large = [number + 1 for number, area in enumerate(areas) if area >= COMPONENT_SHARE * areas.max()]
+    near = cv2.dilate(np.isin(labels, large).astype(np.uint8), np.ones((5, 5), np.uint8))
+    return np.where(near > 0, alpha, 0).astype(np.uint8)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_components_and_colours_are_those_of_the_plain_definition(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    height, width = (int(side) for side in rng.integers(20, 200, 2))
+    smooth = cv2.GaussianBlur(rng.standard_normal((height, width)).astype(np.float32), (0, 0), float(rng.uniform(0.5, 15)))
+    level = (smooth / smooth.std() - rng.uniform(-2, 2.5)) * rng.uniform(50, 600)
+    alpha = np.clip(level + 128, 0, 255).astype(np.uint8)
+    kept = plainly_kept(alpha)
+    assert np.array_equal(largest_components(alpha), kept)
+    rgb = rng.integers(0, 256, (height, width, 3), np.uint8)
+    box = cv2.boundingRect((kept >= 128).astype(np.uint8))
+    if box[2] == 0:
+        return
+    # At the crop's own scale nothing is resized: each pixel is its share of garment over white, rounded.
+    side = round(max(box[2], box[3]) * (1 + 2 * MARGIN))
+    crop = make_crop(rgb, Mask(alpha, 0.5), side)
+    part = slice(box[1], box[1] + box[3]), slice(box[0], box[0] + box[2])
+    share = kept[part][..., None] / 255
+    wanted = rgb[part] * share + 255 * (1 - share)
+    top, left = (side - box[3]) // 2, (side - box[2]) // 2
+    found = crop.rgb[top : top + box[3], left : left + box[2]]
+    if round(side / (1 + 2 * MARGIN)) == max(box[2], box[3]):
+        assert np.abs(found - wanted).max() <= 0.5 + 1e-6

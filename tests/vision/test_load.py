@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,12 @@ from worker.vision import load as load_module
 from worker.vision import load_models, make_crop, model_fingerprint
 from worker.vision.load import fingerprint
 from worker.vision.registry import Registry
-from worker.vision.rows import ModelRow
 from worker.vision.types import ByteArray
 
 
-def test_the_default_pair_is_loaded_calibrated_and_ready(pulled: Callable[[str], ModelRow], photo: ByteArray) -> None:
-    pulled("u2netp")
-    models = load_models(VisionSettings(batch_buckets=(1, 2), max_batch=2))
-    assert (models.segmenter_id, models.embedder_id) == ("u2netp", "garment-lite0")
+def test_the_default_pair_is_loaded_calibrated_and_ready_without_network(vision: VisionSettings, photo: ByteArray) -> None:
+    models = load_models(vision.model_copy(update={"batch_buckets": (1, 2), "max_batch": 2, "offline": True}))
+    assert (models.segmenter_id, models.embedder_id) == ("garment-light", "garment-lite0")
     assert models.providers[0] == "CPUExecutionProvider"
     assert models.calibration.calibrated
     assert 0 < models.calibration.review_threshold < models.calibration.duplicate_threshold < 1
@@ -70,7 +67,7 @@ def test_an_unknown_model_stops_the_worker(vision: VisionSettings) -> None:
 
 def test_without_network_and_cache_the_worker_says_what_to_pull(vision: VisionSettings) -> None:
     with pytest.raises(ModelError, match="intake models pull u2netp"):
-        load_models(vision.model_copy(update={"offline": True}))
+        load_models(vision.model_copy(update={"offline": True, "segmenter": "u2netp"}))
 
 
 @pytest.mark.parametrize("segmenter", ["grabcut", "none"])

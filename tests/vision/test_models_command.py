@@ -30,7 +30,8 @@ def intake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str
 
 def test_list_shows_every_model_and_whether_it_is_there(intake: Callable[..., str]) -> None:
     lines = {line.split("│")[1].strip(): line for line in intake("list").splitlines() if line.startswith("│")}
-    assert "absent" in lines["u2netp (default)"]
+    assert "absent" in lines["u2netp"]
+    assert "present" in lines["garment-light (default)"]
     assert "present" in lines["garment-lite0 (default)"]
     assert "built in" in lines["grabcut"]
 
@@ -55,7 +56,8 @@ def test_verify_says_which_models_are_damaged(intake: Callable[..., str], tmp_pa
         intake("verify", "mine")
 
 
-def test_verify_without_ids_fetches_nothing(intake: Callable[..., str], tmp_path: Path) -> None:
+def test_verify_without_ids_fetches_nothing(intake: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTAKE_VISION__SEGMENTER", "u2netp")
     out = intake("verify")
     assert "u2netp: absent" in out
     assert "garment-lite0: hash and output are right" in out
