@@ -116,15 +116,22 @@ def test_a_garment_on_a_floor_is_cut_out(segmenter: OnnxSegmenter) -> None:
     assert (found & truth).sum() / (found | truth).sum() > 0.85
 
 
-def test_of_a_worn_outfit_the_category_says_what_is_cut_out(segmenter: OnnxSegmenter) -> None:
+def test_of_a_worn_outfit_the_garments_are_cut_out_and_the_wearer_is_not(segmenter: OnnxSegmenter) -> None:
     photo, shirt, trousers = worn(), shape(WORN_SHIRT), shape(WORN_TROUSERS)
-    all_of_it = np.isin(segmenter.label([photo])[0], GARMENTS)
-    assert all_of_it[shirt].mean() > 0.8
-    assert all_of_it[trousers].mean() > 0.8
-    found = segmenter.segment([photo], ["T-shirt"])[0].alpha >= 128
-    assert found[shirt].mean() > 0.8
-    # A drawing is no photo: where exactly the shirt ends is not asked.
-    assert found[trousers].mean() < 0.5
+    found = segmenter.segment([photo])[0].alpha >= 128
+    assert found[shirt].mean() > 0.9
+    assert found[trousers].mean() > 0.9
+    skin = np.zeros_like(found)
+    skin[60:90, 135:165] = True  # the face
+    assert found[skin].mean() < 0.1
+
+
+def test_of_a_worn_outfit_the_category_says_what_is_cut_out(segmenter: OnnxSegmenter) -> None:
+    # A drawing is no photo: where exactly the shirt ends is not asked, real photos are judged by `compare_segmenters`.
+    photo, trousers = worn(), shape(WORN_TROUSERS)
+    asked = {category: segmenter.segment([photo], [category])[0].alpha >= 128 for category in ("trousers", "T-shirt")}
+    assert asked["trousers"][trousers].mean() > 0.9
+    assert asked["T-shirt"][trousers].mean() < 0.2
 
 
 def test_a_batch_gives_what_one_photo_at_a_time_gives(segmenter: OnnxSegmenter) -> None:
