@@ -117,6 +117,16 @@ def test_without_a_category_all_that_is_worn_is_cut_out_and_not_its_wearer() -> 
     assert taken(plane, HEAD) == 0
 
 
+def test_shoes_are_part_of_no_outfit_unless_they_are_what_is_shown() -> None:
+    top, shoes = (slice(20, 70), slice(20, 60)), (slice(85, 95), slice(20, 60))
+    head = (slice(2, 12), slice(30, 50))
+    plane = garment_in_question(drawn(person=head, upper=top, footwear=shoes), None)
+    assert taken(plane, slice(25, 65)) > 0.95
+    assert taken(plane, slice(86, 94)) < 0.05
+    plane = garment_in_question(drawn(person=head, upper=(slice(20, 24), slice(20, 60)), footwear=shoes), None)
+    assert taken(plane, slice(86, 94)) > 0.95
+
+
 def test_a_sweater_that_the_network_takes_for_a_jacket_is_found_all_the_same() -> None:
     plane = garment_in_question(worn(upper="outerwear"), "sweater")
     assert taken(plane, TOP) > 0.95

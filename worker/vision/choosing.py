@@ -1,6 +1,6 @@
 """Which of the garments in a photo is the one in question: by the event's category, else by area and place; never the person.
 
-Of what is worn, without a category, all of it: which garment of an outfit is meant is a guess, and one that falls otherwise in the studio than in a
+Of what is worn, without a category, all of it but shoes: which garment of an outfit is meant is a guess, and one that falls otherwise in the studio than in a
 phone's photo finds nothing (measured: `worker/lab/README.md`, "Segmentation").
 
 A network takes a sweater's sleeves for a jacket's and a dress's skirt for a skirt: what is kin and has one colour is one garment first.
@@ -54,6 +54,8 @@ PART = 0.1
 APART = 0.25
 # Of two components the other belongs to the garment (the second shoe) from this share of the first.
 SECOND = 0.3
+# An outfit from which shoes are left out: clothes have this share of all garments.
+CLOTHES, MOSTLY = (UPPER, LOWER, FULL_BODY, OUTERWEAR), 0.5
 CENTRE_SPREAD = 0.35  # of the photo's half diagonal: how fast the weight of a garment falls with its distance from the middle
 
 LabelArray = npt.NDArray[np.intp]
@@ -73,7 +75,7 @@ def garment_in_question(shares: FloatArray, category: str | None) -> FloatArray:
         category: the event's attribute.
 
     Returns:
-        (h, w) float32, 0..1. All garments together where somebody wears them and no category is given, where the wanted one cannot be found, and
+        (h, w) float32, 0..1. All clothes together where somebody wears them and no category is given; all garments where the wanted one cannot be found, and
         where there is none at all.
     """
     view = _view(shares)
@@ -82,7 +84,7 @@ def garment_in_question(shares: FloatArray, category: str | None) -> FloatArray:
         return every
     wanted = class_of_category(category)
     if _worn_by_someone(view):
-        return _plane(shares, _worn_by_category(view, wanted) if wanted is not None else GARMENTS)
+        return _plane(shares, _worn_by_category(view, wanted) if wanted is not None else _outfit(view))
     if wanted is None:
         return every * _one_thing(view)
     return _plane(shares, _alone(view, wanted))
@@ -140,6 +142,12 @@ def _worn_by_category(view: _View, wanted: int) -> tuple[int, ...]:
             both = wanted == FULL_BODY and number in (UPPER, LOWER)
             return tuple(n for n in (UPPER, LOWER) if _enough(view, n)) if both else _with_parts(view, number)
     return GARMENTS
+
+
+def _outfit(view: _View) -> tuple[int, ...]:
+    """All that is worn. Shoes beside clothes are seen in one photo and not in the other, and far from the rest: they would decide how large it is."""
+    clothes = float(view.areas[list(CLOTHES)].sum())
+    return GARMENTS if clothes < MOSTLY * view.garment else tuple(number for number in GARMENTS if number != FOOTWEAR)
 
 
 def _with_parts(view: _View, number: int) -> tuple[int, ...]:
