@@ -79,8 +79,10 @@ lab-table: $(STAMPS)/lab  ## The table "method x data set" (LAB_TABLE_ARGS="--qu
 	  --attributes build/lab-table/attributes.csv \
 	  --json build/lab-table/table.json --html build/lab-table/table.html --markdown build/lab-table/table.md
 
-train-embedder: $(STAMPS)/lab  ## Train our embedder; goes on where it was stopped (TRAIN_ARGS="--minutes 30 --set run.threads=1")
-	@$(BIN)/intake lab train worker/lab/training/configs/instance.toml --output build/embedder --set recipe.data="$(abspath $(DATASETS))" $(TRAIN_ARGS)
+train-embedder: $(STAMPS)/lab  ## Train our embedder, in two runs; goes on where it was stopped
+	@$(BIN)/intake lab train worker/lab/training/configs/instance.toml --output build/embedder-first --set recipe.data="$(abspath $(DATASETS))" $(TRAIN_ARGS)
+	@$(BIN)/intake lab train worker/lab/training/configs/instance-laid.toml --output build/embedder --set recipe.data="$(abspath $(DATASETS))" \
+	  --set recipe.first="$(abspath build/embedder-first)" $(TRAIN_ARGS)
 
 train-segmenter: $(STAMPS)/lab  ## Train our segmenter, in three runs; goes on where it was stopped
 	@$(BIN)/intake lab train worker/lab/training/configs/segment-light-first.toml --output build/segmenter-first --set recipe.data="$(abspath $(DATASETS))" $(TRAIN_ARGS)
