@@ -58,7 +58,7 @@ def test_no_file_in_the_package_is_without_a_row(vision: VisionSettings) -> None
 
 def test_an_unknown_model_is_named_with_those_there_are(vision: VisionSettings) -> None:
     with pytest.raises(
-        ModelError, match=r"'nope' is in no registry; there are: garment-light, grabcut, none, u2netp, u2netp-224"
+        ModelError, match=r"'nope' is in no registry; there are: garment-light, grabcut, none, tiramisu56, u2netp, u2netp-224"
     ):
         Registry(vision).row("nope", "segment")
 
