@@ -7,7 +7,7 @@ STAMPS := $(VENV)/.stamps
 DATASETS ?= $(or $(INTAKE_DATASETS),../shared/datasets)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types audit schemas settings bench chaos soak lab test-lab lab-table train-embedder train-segmenter wheel clean
+.PHONY: help demo test check lint types audit schemas settings bench bench-gpu chaos soak lab test-lab lab-table train-embedder train-segmenter wheel clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -56,6 +56,17 @@ settings: $(STAMPS)/dev  ## Generate deploy/SETTINGS.md from the settings
 
 bench: $(STAMPS)/dev  ## Measure speed: models, end to end, stages, Kafka alone
 	@$(BIN)/python -m tests.bench $(BENCH_ARGS)
+
+$(VENV)-gpu/.stamp: pyproject.toml constraints.txt
+	@echo "creating $(VENV)-gpu, with torch and with onnxruntime-gpu in place of onnxruntime: two wheels of one module"
+	@$(PYTHON) -m venv $(VENV)-gpu
+	@$(VENV)-gpu/bin/python -m pip --quiet install -c constraints.txt -e '.[lab]'
+	@$(VENV)-gpu/bin/python -m pip --quiet uninstall --yes onnxruntime
+	@$(VENV)-gpu/bin/python -m pip --quiet install -c constraints.txt onnxruntime-gpu
+	@touch $@
+
+bench-gpu: $(VENV)-gpu/.stamp  ## Photos/s of our models on a GPU: by batch, fp32 and fp16, IO binding, CUDA graphs, torch beside them
+	@$(VENV)-gpu/bin/python -m tests.bench.bench_models --provider cuda $(BENCH_ARGS)
 
 chaos: $(STAMPS)/dev  ## Break everything for a while and count what is lost (CHAOS_ARGS="--arrivals 10000 --kills 200")
 	@$(BIN)/python -m tests.chaos $(CHAOS_ARGS)

@@ -139,6 +139,8 @@ def test_a_page_of_many_methods_draws_the_best_and_tells_of_all(tmp_path: Path) 
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert f"The tables hold all {MOST_DRAWN + 2} methods" in page
     assert "none+vgg16 (RANDOM WEIGHTS)</td>" in page
+    assert "figures say nothing about the trained network: none+vgg16.</p>" in page
+    assert "<li>none+vgg16: random, seed 0</li>" in page
     assert "<h2>none+vgg16" not in page
     assert "<h2>none+gist+pca9d</h2>" in page
 

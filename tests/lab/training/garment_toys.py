@@ -13,10 +13,10 @@ from torch import nn
 from worker.lab.splits import part_of_style
 from worker.lab.training.crop_photos import CropPhoto
 from worker.lab.training.crops import Crops
-from worker.lab.training.garments import MILD, Garments, garments_of
+from worker.lab.training.garments import Garments, garments_of
 from worker.lab.training.judging import CATALOGUE, PHONE, UNSEEN, Compare, Embeds, Judged, embed, figures_of, inner_product
 from worker.lab.training.nets.trunk import Trunk
-from worker.lab.training.views import view
+from worker.lab.training.views import MILD, view
 from worker.vision.types import ByteArray
 
 SIDE = 64

@@ -20,16 +20,9 @@ from worker.lab.training.config import Part
 from worker.lab.training.crops import Crops, load_crops
 from worker.lab.training.nets.trunk import BackboneName, Trunk, Weights, load_trunk
 from worker.lab.training.recipe import Batch
-from worker.lab.training.views import Strength, as_crop, view
+from worker.lab.training.views import MILD, WILD, as_crop, view
 
 CROP_SIDE = 288  # crops are kept at: views are drawn in it and then made smaller
-# A view of medium strength, and the wildest there is.
-MILD = Strength(
-    turn=15, wide_turn=0.0, tilt=0.05, bend=0.012, crease=1.0, exposure=(0.75, 1.15), gamma=(0.85, 1.18), cast=0.06,
-    saturation=(0.85, 1.12), light=0.2, flash=0.1, noise=(0, 5), blur=1.0, shrink=0.15, jpeg=(55, 95), close_up=0.05,
-    hidden=0.1, cut_away=0.1, torn=0.4, mirror=0.1,
-)  # fmt: skip
-WILD = Strength()
 
 
 class GarmentPart(Part):

@@ -16,10 +16,9 @@ from worker.imaging.decode import encode_jpeg
 from worker.lab.bench_data import PHONES, is_close_up
 from worker.lab.photo_sets import SUFFIX, PhotoSet
 from worker.lab.training.crop_photos import CropPhoto, listed
-from worker.lab.training.garments import MILD
 from worker.lab.training.segmentation_augment import Frame, on_floor, shot
 from worker.lab.training.segmentation_data import Sample, usable_cut
-from worker.lab.training.views import Strength
+from worker.lab.training.views import MILD, WILD
 from worker.simulate.backgrounds import background_from_photo
 from worker.simulate.studio import cut_out_studio
 from worker.vision.types import ByteArray
@@ -66,7 +65,7 @@ def laid_shot(photo: CropPhoto, data: bytes, floors: Floors, masker: Masker) -> 
     label = (figure >= HALF).astype(np.uint8)
     sample = Sample(photo.name, "flat", *_smaller(rgb, label, figure))
     seen, _, _ = on_floor(sample, floors.draw(rng), FRAME, rng)
-    return encode_jpeg(shot(seen, rng, MILD if rng.random() < 0.5 else Strength()), QUALITY)
+    return encode_jpeg(shot(seen, rng, MILD if rng.random() < 0.5 else WILD), QUALITY)
 
 
 def _smaller(rgb: ByteArray, label: ByteArray, figure: ByteArray) -> tuple[ByteArray, ByteArray, ByteArray]:

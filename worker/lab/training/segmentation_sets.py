@@ -31,7 +31,7 @@ from worker.lab.training.segmentation_data import (
 )
 from worker.lab.training.segmentation_loss import Weights
 from worker.lab.training.segmentation_studio import read_studio
-from worker.lab.training.views import Strength
+from worker.lab.training.views import WILD
 from worker.settings.vision import VisionSettings
 from worker.vision.store import cache_dir
 from worker.vision.types import ByteArray
@@ -141,7 +141,7 @@ def laid_out(studio: Sequence[Sample], others: Sequence[Sample], config: Segment
     made = []
     for sample in studio:
         rgb, label, alpha = on_floor(sample, make_ground(rng, flats), Frame(whole, whole, config.whole_scales), rng)
-        made.append(Sample(sample.name, "phone", shot(rgb, rng, Strength()), label, alpha))
+        made.append(Sample(sample.name, "phone", shot(rgb, rng, WILD), label, alpha))
     return made
 
 

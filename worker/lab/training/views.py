@@ -50,6 +50,15 @@ class Strength:
     mirror: float = 0.25
 
 
+# A view of medium strength, and the wildest there is.
+MILD = Strength(
+    turn=15, wide_turn=0.0, tilt=0.05, bend=0.012, crease=1.0, exposure=(0.75, 1.15), gamma=(0.85, 1.18), cast=0.06,
+    saturation=(0.85, 1.12), light=0.2, flash=0.1, noise=(0, 5), blur=1.0, shrink=0.15, jpeg=(55, 95), close_up=0.05,
+    hidden=0.1, cut_away=0.1, torn=0.4, mirror=0.1,
+)  # fmt: skip
+WILD = Strength()
+
+
 def view(
     rgb: ByteArray, mask: ByteArray, ground: ByteArray, rng: Rng, side: int, strength: Strength
 ) -> tuple[ByteArray, ByteArray]:

@@ -31,7 +31,7 @@ from worker.lab.training.judging import Judge, Judging
 from worker.lab.training.nets.embedder import EmbedderNet
 from worker.lab.training.nets.lite import LICENCE, LITES, NOTICE, lite, published_weights
 from worker.lab.training.recipe import Batch, Exportable, Job, Score
-from worker.lab.training.views import Strength, as_crop, bare, recoloured, view
+from worker.lab.training.views import MILD, WILD, as_crop, bare, recoloured, view
 from worker.settings.vision import VisionSettings
 from worker.vision.rows import InputSpec, OutputSpec
 from worker.vision.types import ByteArray
@@ -39,13 +39,6 @@ from worker.vision.types import ByteArray
 CROP_SIDE = 288  # crops are kept at: views are drawn in it and then made smaller
 WHITENING_CROPS = 1000
 FAR = -1e4
-# What a view of medium strength is of the wildest, and the share of views that are.
-MILD = Strength(
-    turn=15, wide_turn=0.0, tilt=0.05, bend=0.012, crease=1.0, exposure=(0.75, 1.15), gamma=(0.85, 1.18), cast=0.06,
-    saturation=(0.85, 1.12), light=0.2, flash=0.1, noise=(0, 5), blur=1.0, shrink=0.15, jpeg=(55, 95), close_up=0.05,
-    hidden=0.1, cut_away=0.1, torn=0.4, mirror=0.1,
-)  # fmt: skip
-WILD = Strength()
 
 
 class InstanceConfig(Part):

@@ -28,14 +28,13 @@ from worker.lab.training.segmentation_labels import GARMENT, IGNORE
 from worker.lab.training.segmentation_loss import SegmentationLoss
 from worker.lab.training.segmentation_score import judge
 from worker.lab.training.segmentation_sets import Photos, SegmentConfig, load_photos
-from worker.lab.training.views import Strength
+from worker.lab.training.views import WILD
 from worker.settings.vision import VisionSettings
 from worker.vision.garment_classes import CLASSES, GARMENTS
 from worker.vision.rows import InputSpec, OutputSpec
 from worker.vision.types import ByteArray
 
 LEARNED = ("street", "flat", "studio")
-WILD = Strength()
 LICENCE = "Apache-2.0"
 NOTICE = (
     "Weights trained by this project, starting from EfficientNet-Lite0 (Mingxing Tan and Quoc V. Le, TensorFlow authors, Apache-2.0; "
