@@ -6,6 +6,7 @@ import csv
 import hashlib
 import zipfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,7 @@ from worker.lab.training.crops import Cutter, batches, load_crops
 from worker.settings import load_settings
 from worker.vision.crop import make_crop
 from worker.vision.segmenters import mask_of
+from worker.vision.types import ByteArray, Mask
 
 SIDE = 48
 STUDIO = {
@@ -181,3 +183,39 @@ def test_batches_cover_every_row_once(count: int, size: int) -> None:
     rows = [row for part in batches(count, size) for row in range(count)[part]]
     assert rows == list(range(count))
     assert all(part.stop - part.start <= size for part in batches(count, size))
+
+
+class HalvesByCategory:
+    """Cuts out the upper half for a dress and everything where nothing is asked for."""
+
+    model_id = "halves"
+
+    def __init__(self) -> None:
+        self.asked: list[str | None] = []
+
+    def segment(self, photos: Sequence[ByteArray], categories: Sequence[str | None] | None = None) -> list[Mask]:
+        [photo], [category] = photos, categories or [None]
+        self.asked.append(category)
+        alpha = np.full(photo.shape[:2], 255, np.uint8)
+        if category == "Dress":
+            alpha[len(alpha) // 2 :] = 0
+        return [mask_of(alpha)]
+
+
+@pytest.mark.parametrize("segmenter", ["garment-light", "none"])
+def test_what_a_category_asks_for_is_cut_out_and_kept_apart_where_the_segmenter_knows_classes(
+    tmp_path: Path, segmenter: str
+) -> None:
+    halves = HalvesByCategory()
+    cutter = Cutter(segmenter, folder=tmp_path / "cache")
+    cutter._segmenter = halves
+    masks = [cutter.crop(jpeg(1), SIDE, category)[1] for category in (None, "Dress", None, "dresses")]
+    cutter.close()
+    if segmenter == "garment-light":
+        assert halves.asked == [None, "Dress"]  # the rest is kept, by class and not by word
+        assert not np.array_equal(masks[0], masks[1])
+        assert np.array_equal(masks[1], masks[3])
+    else:
+        assert halves.asked == [None]
+        assert all(np.array_equal(masks[0], mask) for mask in masks)
+    assert np.array_equal(masks[0], masks[2])
