@@ -28,7 +28,6 @@ from worker.lab.training.embedders import Maskless, exportable
 from worker.lab.training.garments import (
     BackbonePart,
     Garments,
-    Pairs,
     data_folder,
     load_garments,
     provenance_of,
@@ -37,7 +36,8 @@ from worker.lab.training.garments import (
 )
 from worker.lab.training.judging import Judge, Judging
 from worker.lab.training.nets.trunk import BackboneName, Trunk, pooled
-from worker.lab.training.recipe import Batch, Exportable, Job, Score
+from worker.lab.training.pair_recipe import PairRecipe
+from worker.lab.training.recipe import Batch, Exportable, Job
 from worker.vision.types import FloatArray
 
 Attribute = Literal["category", "colour"]
@@ -117,10 +117,8 @@ def classes_of(garments: Garments, attribute: Attribute, least: int) -> tuple[tu
     return names, tuple(number.get(value, UNKNOWN) for value in values)
 
 
-class Attributes:
+class Attributes(PairRecipe[AttributesNet]):
     """See the module."""
-
-    score = Score("score")
 
     def __init__(self, wanted: AttributesConfig, run: RunConfig, garments: Garments, judge: Judging, trunk: Trunk) -> None:
         """`judge`: holds the held-out photos. `trunk`: with its first weights.
@@ -128,41 +126,27 @@ class Attributes:
         Raises:
             ConfigurationError: an attribute has no two classes.
         """
-        self._wanted, self._run, self._garments, self._judge = wanted, run, garments, judge
-        self._pairs = Pairs(garments, wanted, run.seed)
+        self._wanted = wanted
         self._classes = {name: classes_of(garments, name, wanted.least) for name in wanted.attributes}
         for name, (values, _) in self._classes.items():
             if len(values) < 2:
                 raise ConfigurationError(
                     f"recipe.attributes: {name} has {len(values)} values with {wanted.least} garments; lower recipe.least or leave it out"
                 )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(run.seed)
-            self._net = AttributesNet(trunk, [len(values) for values, _ in self._classes.values()])
-
-    def model(self) -> nn.Module:
-        """As `Recipe.model`."""
-        return self._net
+        super().__init__(
+            wanted, run, garments, judge, lambda: AttributesNet(trunk, [len(values) for values, _ in self._classes.values()])
+        )
 
     def parameters(self, lr: float) -> list[dict[str, Any]]:
         """As `Recipe.parameters`."""
         own = list(self._net.trunk.learning())
         return [*([{"params": own, "lr": lr}] if own else []), {"params": list(self._net.heads.parameters()), "lr": lr}]
 
-    def plan(self, epoch: int) -> Sequence[Job]:
-        """Every garment twice (clean, seen) a batch: `run.batch` counts crops."""
-        return self._pairs.plan(epoch, max(2, self._run.batch // 2))
-
     def load(self, job: Job) -> Batch:
         """Rgb (2n, side, side, 3) uint8, and the class of each in each attribute, (2n, attributes) int64."""
         clean, seen, numbers, _ = self._pairs.load(job)
         targets = torch.tensor([[own[number] for _, own in self._classes.values()] for number in numbers.tolist()])
         return torch.cat([clean, seen]), torch.cat([targets, targets])
-
-    def begin(self, epoch: int) -> None:
-        """As `Recipe.begin`."""
-        del epoch
-        self._net.train()
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Cross-entropy, the mean over attributes that the batch has values of."""

@@ -21,9 +21,10 @@ from torch import Tensor, nn
 
 from worker.lab.training.config import RunConfig, parse
 from worker.lab.training.embedders import Maskless, exportable
-from worker.lab.training.garments import GarmentPart, Garments, Pairs, data_folder, load_garments, provenance_of
+from worker.lab.training.garments import GarmentPart, Garments, data_folder, load_garments, provenance_of
 from worker.lab.training.judging import Judge, Judging
-from worker.lab.training.recipe import Batch, Exportable, Job, Score
+from worker.lab.training.pair_recipe import PairRecipe
+from worker.lab.training.recipe import Batch, Exportable, Job
 
 HALVINGS = 3
 CODE_CHANNELS = 8
@@ -129,30 +130,17 @@ class AutoencoderNet(nn.Module):
         self.mean.lerp_(codes.float().mean(0), self.MOMENTUM)
 
 
-class AutoencoderRecipe:
+class AutoencoderRecipe(PairRecipe[AutoencoderNet]):
     """See the module."""
-
-    score = Score("score")
 
     def __init__(self, wanted: AutoencoderConfig, run: RunConfig, garments: Garments, judge: Judging) -> None:
         """`judge`: holds the held-out photos."""
-        self._wanted, self._run, self._garments, self._judge = wanted, run, garments, judge
-        self._pairs = Pairs(garments, wanted, run.seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(run.seed)
-            self._net = AutoencoderNet(wanted)
-
-    def model(self) -> nn.Module:
-        """As `Recipe.model`."""
-        return self._net
+        self._wanted = wanted
+        super().__init__(wanted, run, garments, judge, lambda: AutoencoderNet(wanted))
 
     def parameters(self, lr: float) -> list[dict[str, Any]]:
         """As `Recipe.parameters`."""
         return [{"params": list(self._net.parameters()), "lr": lr}]
-
-    def plan(self, epoch: int) -> Sequence[Job]:
-        """Every garment twice (clean, seen) a batch: `run.batch` counts crops."""
-        return self._pairs.plan(epoch, max(2, self._run.batch // 2))
 
     def load(self, job: Job) -> Batch:
         """What is shown and what is to be rebuilt, each (n, side, side, 3) uint8."""
@@ -162,11 +150,6 @@ class AutoencoderRecipe:
             return torch.cat([seen, clean]), torch.cat([clean, clean])
         both = torch.cat([seen[: round(len(seen) * self._wanted.shown)], clean])
         return both, both
-
-    def begin(self, epoch: int) -> None:
-        """As `Recipe.begin`."""
-        del epoch
-        self._net.train()
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Mean squared error of the pixels, 0..1."""

@@ -13,7 +13,7 @@ which the paper finds best, would be the triplet loss alone, without the categor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,10 +27,11 @@ from torch import Tensor, nn
 
 from worker.lab.training.config import RunConfig, parse
 from worker.lab.training.embedders import Maskless, exportable
-from worker.lab.training.garments import BackbonePart, Garments, Pairs, data_folder, load_garments, provenance_of, trunk_of
+from worker.lab.training.garments import BackbonePart, Garments, data_folder, load_garments, provenance_of, trunk_of
 from worker.lab.training.judging import Judge, Judging
 from worker.lab.training.nets.trunk import Trunk, pooled
-from worker.lab.training.recipe import Batch, Exportable, Job, Score
+from worker.lab.training.pair_recipe import PairRecipe
+from worker.lab.training.recipe import Batch, Exportable
 
 Losses = Literal["OC", "OC+OS", "OC+IS"]
 PRINTED_BETA = 0.1
@@ -110,43 +111,27 @@ class TripletLoss(nn.Module):
         return self._loss(vectors, labels, chosen)
 
 
-class CategorySimilarity:
+class CategorySimilarity(PairRecipe[CategorySimilarityNet]):
     """See the module."""
-
-    score = Score("score")
 
     def __init__(
         self, wanted: CategorySimilarityConfig, run: RunConfig, garments: Garments, judge: Judging, trunk: Trunk
     ) -> None:
         """`judge`: holds the held-out photos. `trunk`: with its first weights."""
-        self._wanted, self._run, self._garments, self._judge = wanted, run, garments, judge
-        self._pairs = Pairs(garments, wanted, run.seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(run.seed)
-            self._net = CategorySimilarityNet(trunk, wanted.dimension, wanted.relaxed, len(garments.names), wanted.dropout)
+        self._wanted = wanted
+        super().__init__(
+            wanted,
+            run,
+            garments,
+            judge,
+            lambda: CategorySimilarityNet(trunk, wanted.dimension, wanted.relaxed, len(garments.names), wanted.dropout),
+        )
         self._triplet = TripletLoss(wanted.margin, wanted.triplets)
-
-    def model(self) -> nn.Module:
-        """As `Recipe.model`."""
-        return self._net
 
     def parameters(self, lr: float) -> list[dict[str, Any]]:
         """As `Recipe.parameters`."""
         new = [*self._net.last.parameters(), *self._net.relaxation.parameters()]
         return [{"params": list(self._net.trunk.learning()), "lr": lr}, {"params": new, "lr": lr * self._wanted.dense_lr}]
-
-    def plan(self, epoch: int) -> Sequence[Job]:
-        """Every garment twice (clean, seen) a batch: `run.batch` counts crops."""
-        return self._pairs.plan(epoch, max(2, self._run.batch // 2))
-
-    def load(self, job: Job) -> Batch:
-        """As `Pairs.load`."""
-        return self._pairs.load(job)
-
-    def begin(self, epoch: int) -> None:
-        """As `Recipe.begin`."""
-        del epoch
-        self._net.train()
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Equation 1."""

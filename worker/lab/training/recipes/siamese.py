@@ -13,7 +13,7 @@ ranks exactly as the head does: that is what a vector index can hold. A head wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,10 +25,11 @@ from torch import Tensor, nn
 from worker.errors import ConfigurationError
 from worker.lab.training.config import RunConfig, parse
 from worker.lab.training.embedders import Maskless, exportable
-from worker.lab.training.garments import BackbonePart, Garments, Pairs, data_folder, load_garments, provenance_of, trunk_of
+from worker.lab.training.garments import BackbonePart, Garments, data_folder, load_garments, provenance_of, trunk_of
 from worker.lab.training.judging import Compare, Judge, Judging
 from worker.lab.training.nets.trunk import Trunk, pooled
-from worker.lab.training.recipe import Batch, Exportable, Job, Score
+from worker.lab.training.pair_recipe import PairRecipe
+from worker.lab.training.recipe import Batch, Exportable
 from worker.vision.types import FloatArray
 
 
@@ -98,40 +99,18 @@ def pair_loss(head: SiameseHead, one: Tensor, other: Tensor, negatives: int) -> 
     return loss(right, torch.ones_like(right)) / 2 + loss(wrong, torch.zeros_like(wrong)) / 2, right, wrong
 
 
-class Siamese:
+class Siamese(PairRecipe[SiameseNet]):
     """See the module."""
-
-    score = Score("score")
 
     def __init__(self, wanted: SiameseConfig, run: RunConfig, garments: Garments, judge: Judging, trunk: Trunk) -> None:
         """`judge`: holds the held-out photos. `trunk`: with its first weights."""
-        self._wanted, self._run, self._garments, self._judge = wanted, run, garments, judge
-        self._pairs = Pairs(garments, wanted, run.seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(run.seed)
-            self._net = SiameseNet(trunk, wanted.hidden)
-
-    def model(self) -> nn.Module:
-        """As `Recipe.model`."""
-        return self._net
+        self._wanted = wanted
+        super().__init__(wanted, run, garments, judge, lambda: SiameseNet(trunk, wanted.hidden))
 
     def parameters(self, lr: float) -> list[dict[str, Any]]:
         """As `Recipe.parameters`."""
         own = list(self._net.trunk.learning())
         return [*([{"params": own, "lr": lr}] if own else []), {"params": list(self._net.head.parameters()), "lr": lr}]
-
-    def plan(self, epoch: int) -> Sequence[Job]:
-        """Every garment twice (clean, seen) a batch: `run.batch` counts crops."""
-        return self._pairs.plan(epoch, max(2, self._run.batch // 2))
-
-    def load(self, job: Job) -> Batch:
-        """As `Pairs.load`."""
-        return self._pairs.load(job)
-
-    def begin(self, epoch: int) -> None:
-        """As `Recipe.begin`."""
-        del epoch
-        self._net.train()
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Right pairs are a garment's two views; wrong ones take the view of a neighbour in the batch, where its colourways are."""
