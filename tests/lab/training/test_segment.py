@@ -301,6 +301,7 @@ def test_the_export_is_a_row_of_classes_that_the_worker_reads(recipe: SegmentRec
     assert exportable.output.classes == CLASSES
     assert exportable.output.channels == GARMENTS
     assert exportable.output.activation == "softmax"
+    assert exportable.extra["cpu_max_batch"] == 1
     with torch.inference_mode():
         assert exportable.module(exportable.inputs["image"]).shape[1] == len(CLASSES)
     photo = torch.full((1, 8, 8, 3), 127, dtype=torch.uint8)

@@ -176,6 +176,7 @@ class SegmentRecipe:
             licence=LICENCE,
             notice=self._notice(),
             recipe=self._card(),
+            extra={"cpu_max_batch": 1},  # two cores run 54 photos/s one by one and 43 in batches of 16 (bench_models)
         )
 
     def provenance(self) -> dict[str, Any]:
