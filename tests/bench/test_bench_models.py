@@ -42,9 +42,6 @@ def test_rates_count_photos_and_ratios_are_to_plain_onnx_runtime() -> None:
 def test_what_the_machine_cannot_do_is_said_and_not_left_out() -> None:
     settings = VisionSettings(provider="cuda")
     row = Registry(settings).row("default", "segment")
-    try:
-        found = list(onnx_ways(row, 1, settings))
-    except Exception as error:  # noqa: BLE001  a machine whose runtime knows no CUDA says so for the whole
-        pytest.fail(f"a way that does not run must be a line of the table: {error}")
+    found = list(onnx_ways(row, 1, settings))
     assert len(found) == 5
     assert all(isinstance(each, Way) or each.fault for each in found)

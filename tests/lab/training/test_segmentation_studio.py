@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,7 +19,7 @@ from worker.lab.splits import part_of_style, style_of
 from worker.lab.training.segmentation_augment import Frame, on_floor, shot, shown_of
 from worker.lab.training.segmentation_data import Sample
 from worker.lab.training.segmentation_labels import IGNORE
-from worker.lab.training.segmentation_sets import SegmentConfig, laid_out
+from worker.lab.training.segmentation_sets import SegmentConfig, laid_out, spread
 from worker.lab.training.segmentation_studio import (
     figure_as_classes,
     nearest,
@@ -161,6 +162,15 @@ def test_held_out_studio_photos_are_judged_on_the_same_floors_every_time() -> No
     assert all(np.array_equal(one.rgb, other.rgb) for one, other in zip(first, second, strict=True))
     assert first[0].rgb.shape == (96, 64, 3)
     assert not np.array_equal(first[0].rgb, first[1].rgb)
+
+
+@pytest.mark.parametrize("most", [1, 4, 10, 50])
+def test_what_is_judged_comes_evenly_from_both_shops(most: int) -> None:
+    both = [replace(sample(), name=f"{shop}/{number}") for shop in ("luma", "venia") for number in range(5)]
+    chosen = [each.name for each in spread(both, most)]
+    assert len(set(chosen)) == len(chosen) == min(most, 10)
+    if most > 1:
+        assert sum(name.startswith("luma") for name in chosen) == len(chosen) // 2
 
 
 @pytest.fixture

@@ -118,7 +118,8 @@ def load_photos(config: SegmentConfig, source: Path) -> Photos:
     learned, judged = samples["development"], samples["held-out"]
     if config.studio:
         learned += _studio(config, root, "development")
-        judged += laid_out(_studio(config, root, "held-out")[: config.judged_studio], judged, config)
+        shown = _studio(config, root, "held-out")
+        judged += laid_out(spread(shown, config.judged_studio), judged, config)
     return Photos(learned, judged, chosen)
 
 
@@ -131,6 +132,11 @@ def choose(street: Sequence[Source], flat: Sequence[Source], count: int, judged:
         "development": [s for s in street if part_of(s) == "development"] + mine[: count or None],
         "held-out": [s for s in street if part_of(s) == "held-out"] + other[::step][:judged],
     }
+
+
+def spread(samples: Sequence[Sample], most: int) -> list[Sample]:
+    """At most `most`, evenly over all of them: the shops follow one another, and the first so many would be of one."""
+    return [samples[int(at)] for at in np.linspace(0, len(samples) - 1, min(most, len(samples)))]
 
 
 def laid_out(studio: Sequence[Sample], others: Sequence[Sample], config: SegmentConfig) -> list[Sample]:

@@ -23,7 +23,7 @@ from worker.lab.training.nets.light_segmenter import LightSegmenter
 from worker.lab.training.nets.tiramisu import tiramisu
 from worker.lab.training.recipe import Batch, Exportable, Job, Score
 from worker.lab.training.segmentation_augment import Frame, edges, framed, lit, make_ground, on_floor, on_ground, shot
-from worker.lab.training.segmentation_data import HELD_OUT_STREET_OF, Sample, digest_of
+from worker.lab.training.segmentation_data import HELD_OUT_STREET_OF, Sample, Source, digest_of
 from worker.lab.training.segmentation_labels import GARMENT, IGNORE
 from worker.lab.training.segmentation_loss import SegmentationLoss
 from worker.lab.training.segmentation_score import judge
@@ -185,11 +185,7 @@ class SegmentRecipe:
             "street": f"one photo in {HELD_OUT_STREET_OF} held out, by its number",
             "flat": "by sender",
             "learned": {"street": len(self._street), "flat": len(self._flat), "sha256": digest_of(self._chosen["development"])},
-            **(
-                {"studio": {"split": "by style", "learned": len(self._studio), "labels": self.config.studio_labels}}
-                if self._studio
-                else {}
-            ),
+            **({"studio": self._studio_told()} if self._studio else {}),
             "judged": {"photos": len(self._judged), "sha256": digest_of(self._chosen["held-out"])},
             "first_weights": f"{WEIGHTS_SOURCE} {WEIGHTS_SHA256}" if self.config.network == "light" else "drawn",
             **({"earlier_run": self._first} if self._first else {}),
@@ -231,6 +227,10 @@ class SegmentRecipe:
             f"U²-Netp's cut, not against people's outlines; jewellery and belts are small and often missed; an even ground with nothing on it may "
             f"be taken for fabric. Made by intake lab train and intake lab export."
         )
+
+    def _studio_told(self) -> dict[str, Any]:
+        digest = digest_of([Source(sample.name, sample.kind) for sample in self._studio])
+        return {"split": "by style", "learned": len(self._studio), "sha256": digest, "labels": self.config.studio_labels}
 
     def _notice(self) -> str:
         notice = NOTICE if self.config.network == "light" else NOTICE.replace(", starting from EfficientNet-Lite0", "", 1)
