@@ -20,7 +20,7 @@ from tests.lab.training.leakage import Origin, assert_held_apart  # noqa: E402
 from worker.errors import ConfigurationError, ModelError  # noqa: E402
 from worker.lab.training.config import RunConfig, TrainConfig, read_config  # noqa: E402
 from worker.lab.training.loop import Trainer  # noqa: E402
-from worker.lab.training.nets.light_segmenter import LightSegmenter, load_encoder  # noqa: E402
+from worker.lab.training.nets.light_segmenter import LightSegmenter  # noqa: E402
 from worker.lab.training.nets.tiramisu import VARIANTS, tiramisu  # noqa: E402
 from worker.lab.training.recipes import segment  # noqa: E402
 from worker.lab.training.recipes.segment import SegmentRecipe, normalised  # noqa: E402
@@ -87,15 +87,16 @@ def made(
     return SegmentRecipe(config, run or RunConfig(batch=4, epochs=2, seed=1), photos, first)
 
 
-def tiny(name: str) -> Any:
-    return LightSegmenter(len(CLASSES)) if name == "light" else tiramisu(56, len(CLASSES))
+def tiny(config: SegmentConfig) -> Any:
+    return LightSegmenter(len(CLASSES), config.encoder) if config.network == "light" else tiramisu(56, len(CLASSES))
 
 
-def test_the_light_network_gives_logits_at_half_the_photo_s_size() -> None:
-    net = LightSegmenter(len(CLASSES)).eval()
+@pytest.mark.parametrize(("encoder", "millions"), [("efficientnet-lite0", 3.1), ("efficientnet-lite2", 4.5)])
+def test_the_light_network_gives_logits_at_half_the_photo_s_size(encoder: str, millions: float) -> None:
+    net = LightSegmenter(len(CLASSES), encoder).eval()
     with torch.inference_mode():
         assert net(torch.zeros(2, 3, 96, 64)).shape == (2, len(CLASSES), 48, 32)
-    assert sum(each.numel() for each in net.parameters()) < 5e6
+    assert sum(each.numel() for each in net.parameters()) / 1e6 == pytest.approx(millions, rel=0.1)
 
 
 @pytest.mark.parametrize(("layers", "millions"), [(56, 1.5), (67, 3.5), (103, 9.4)])
@@ -114,8 +115,8 @@ def test_a_tiramisu_gives_logits_of_the_photo_s_size() -> None:
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     torch.save({"layer.weight": torch.zeros(3)}, tmp_path / "other.pth")
-    with pytest.raises(ModelError, match="EfficientNet-Lite0"):
-        load_encoder(LightSegmenter(len(CLASSES)).encoder, tmp_path / "other.pth")
+    with pytest.raises(ModelError, match="efficientnet-lite2"):
+        LightSegmenter(len(CLASSES), "efficientnet-lite2", tmp_path / "other.pth")
 
 
 def test_published_weights_land_in_the_layers_of_the_encoder(tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_published_weights_land_in_the_layers_of_the_encoder(tmp_path: Path) -> 
         f"layer{number}.{name.rsplit('.', 1)[-1]}": value for number, (name, value) in enumerate(whole.state_dict().items())
     }
     torch.save(renamed, tmp_path / "weights.pth")
-    net = LightSegmenter(len(CLASSES), tmp_path / "weights.pth")
+    net = LightSegmenter(len(CLASSES), "efficientnet-lite0", tmp_path / "weights.pth")
     own = net.encoder.state_dict()
     assert all(torch.equal(own[name], value) for name, value in whole.state_dict().items() if name in own)
 

@@ -18,6 +18,7 @@ from pydantic import Field
 from worker.lab.segmenting import labels_of, open_segmenter
 from worker.lab.splits import Part as SplitPart
 from worker.lab.training.config import Part
+from worker.lab.training.nets.lite import LiteName
 from worker.lab.training.segmentation_augment import Frame, make_ground, on_floor, shot
 from worker.lab.training.segmentation_data import (
     Sample,
@@ -46,6 +47,7 @@ class SegmentConfig(Part):
 
     kind: Literal["segment"]
     network: Literal["light", "tiramisu56", "tiramisu67", "tiramisu103"] = "light"
+    encoder: LiteName = Field(default="efficientnet-lite0", description="Of the network `light`.")
     data: Path = Field(description="Folder with ccp/ and clothing/, each unpacked or with its images.zip.")
     cuts: Path | None = Field(default=None, description="Where U²-Netp's cuts of the flat photos are kept; made where absent.")
     make_cuts: bool = Field(default=True, description="Off: flat photos that have no cut yet are left out.")

@@ -50,13 +50,17 @@ class Strength:
     mirror: float = 0.25
 
 
-# A view of medium strength, and the wildest there is.
+# A view of medium strength; a wild one; and one of a bad place: turned far, under lamps of another colour, half hidden, by a cheap phone.
 MILD = Strength(
     turn=15, wide_turn=0.0, tilt=0.05, bend=0.012, crease=1.0, exposure=(0.75, 1.15), gamma=(0.85, 1.18), cast=0.06,
     saturation=(0.85, 1.12), light=0.2, flash=0.1, noise=(0, 5), blur=1.0, shrink=0.15, jpeg=(55, 95), close_up=0.05,
     hidden=0.1, cut_away=0.1, torn=0.4, mirror=0.1,
 )  # fmt: skip
 WILD = Strength()
+HARD = Strength(
+    turn=60, tilt=0.18, bend=0.03, crease=2.2, exposure=(0.45, 1.4), gamma=(0.65, 1.5), cast=0.25, saturation=(0.55, 1.25), light=0.6,
+    flash=0.4, noise=(0, 16), blur=2.0, shrink=0.5, jpeg=(25, 85), hidden=0.5, cut_away=0.35,
+)  # fmt: skip
 
 
 def view(

@@ -1,4 +1,4 @@
-"""A light encoder-decoder: EfficientNet-Lite0's five scales, gated by the whole picture, joined from coarse to fine.
+"""A light encoder-decoder: an EfficientNet-Lite's five scales, gated by the whole picture, joined from coarse to fine.
 
 The gate is LR-ASPP's (Howard et al., "Searching for MobileNetV3", 2019, section 6.3); the way up is a U-Net's with depthwise
 separable convolutions, so that it costs less than the encoder.
@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from worker.errors import ModelError
+from worker.lab.training.nets.lite import LITES, named_weights
 
-SCALES = (16, 24, 40, 112, 320)  # channels at strides 2, 4, 8, 16, 32
 TOP = 128
 WIDTHS = (96, 64, 48, 32)  # channels on the way up, at strides 16, 8, 4, 2
 
@@ -26,17 +25,19 @@ WIDTHS = (96, 64, 48, 32)  # channels on the way up, at strides 16, 8, 4, 2
 class LightSegmenter(nn.Module):
     """(n, 3, h, w) normalised pixels to (n, classes, h / 2, w / 2) logits; h and w are multiples of 32."""
 
-    def __init__(self, classes: int, weights: Path | None = None) -> None:
-        """`weights`: the published ones of EfficientNet-Lite0; None starts at random (tests)."""
+    def __init__(self, classes: int, encoder: str = "efficientnet-lite0", weights: Path | None = None) -> None:
+        """`encoder`: one of `LITES`. `weights`: its published ones; None starts at random (tests)."""
         super().__init__()
-        self.encoder = timm.create_model("tf_efficientnet_lite0", pretrained=False, features_only=True)
+        self.encoder = timm.create_model(LITES[encoder].timm_name, pretrained=False, features_only=True)
         if weights is not None:
-            load_encoder(self.encoder, weights)
-        self.top = _unit(SCALES[4], TOP, 1)
-        self.gate = nn.Conv2d(SCALES[4], TOP, 1)
+            named = named_weights(encoder, weights)
+            self.encoder.load_state_dict({name: named[name] for name in self.encoder.state_dict()})
+        *fine, coarse = self.encoder.feature_info.channels()  # at strides 2, 4, 8, 16, 32
+        self.top = _unit(coarse, TOP, 1)
+        self.gate = nn.Conv2d(coarse, TOP, 1)
         below = (TOP, *WIDTHS)
         self.joins = nn.ModuleList(
-            _Join(below[place], skip, width) for place, (skip, width) in enumerate(zip(reversed(SCALES[:4]), WIDTHS, strict=True))
+            _Join(below[place], skip, width) for place, (skip, width) in enumerate(zip(reversed(fine), WIDTHS, strict=True))
         )
         self.head = nn.Conv2d(WIDTHS[-1], classes, 1)
 
@@ -66,23 +67,6 @@ class _Join(nn.Module):
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
         return self.mix(self.spread(torch.cat([x, self.skip(skip)], 1)))
-
-
-def load_encoder(encoder: nn.Module, weights: Path) -> None:
-    """Put the published weights in.
-
-    Raises:
-        ModelError: the file does not hold them.
-    """
-    state = torch.load(weights, map_location="cpu", weights_only=True)
-    whole = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
-    # Both name their layers in the order of the graph, each in its own words: paired by place, checked by kind and shape.
-    pairs = list(zip(whole.items(), state.items(), strict=False))
-    same = all(a.shape == b.shape and x.rsplit(".", 1)[-1] == y.rsplit(".", 1)[-1] for (x, a), (y, b) in pairs)
-    if len(whole) != len(state) or not same:
-        raise ModelError(f"{weights} does not hold the weights of EfficientNet-Lite0")
-    named = {name: value for (name, _), (_, value) in pairs}
-    encoder.load_state_dict({name: named[name] for name in encoder.state_dict()})
 
 
 def _unit(inside: int, outside: int, kernel: int, groups: int = 1) -> nn.Sequential:

@@ -6,16 +6,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import timm
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from worker.errors import ModelError
 from worker.lab.lite0 import WEIGHTS_SHA256, WEIGHTS_SOURCE
 from worker.settings.vision import VisionSettings
 from worker.vision.sources import fetch
 from worker.vision.store import cache_dir, file_sha256
+
+LiteName = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +79,23 @@ def lite(name: str, weights: Path) -> nn.Module:
     Raises:
         ModelError: the file does not hold these weights.
     """
-    state = torch.load(weights, map_location="cpu", weights_only=True)
     net = timm.create_model(LITES[name].timm_name, pretrained=False)
-    own = net.state_dict()
+    net.load_state_dict(named_weights(name, weights))
+    net.classifier = nn.Identity()
+    return net.eval()
+
+
+def named_weights(name: str, weights: Path) -> dict[str, Tensor]:
+    """The published weights under the names that timm gives them.
+
+    Raises:
+        ModelError: the file does not hold these weights.
+    """
+    state = torch.load(weights, map_location="cpu", weights_only=True)
+    own = timm.create_model(LITES[name].timm_name, pretrained=False).state_dict()
     # Both name their layers in the order of the graph, each in its own words: paired by place, checked by kind and shape.
     pairs = list(zip(own.items(), state.items(), strict=False))
     same = all(a.shape == b.shape and x.rsplit(".", 1)[-1] == y.rsplit(".", 1)[-1] for (x, a), (y, b) in pairs)
     if len(own) != len(state) or not same:
         raise ModelError(f"{weights} does not hold the weights of {name}")
-    net.load_state_dict({key: value for (key, _), (_, value) in pairs})
-    net.classifier = nn.Identity()
-    return net.eval()
+    return {key: value for (key, _), (_, value) in pairs}

@@ -29,9 +29,9 @@ from worker.lab.training.config import Part, RunConfig, parse
 from worker.lab.training.earlier import begin_with
 from worker.lab.training.judging import Judge, Judging
 from worker.lab.training.nets.embedder import EmbedderNet
-from worker.lab.training.nets.lite import LICENCE, LITES, NOTICE, lite, published_weights
+from worker.lab.training.nets.lite import LICENCE, LITES, NOTICE, LiteName, lite, published_weights
 from worker.lab.training.recipe import Batch, Exportable, Job, Score
-from worker.lab.training.views import MILD, WILD, as_crop, bare, recoloured, view
+from worker.lab.training.views import HARD, MILD, WILD, as_crop, bare, recoloured, view
 from worker.settings.vision import VisionSettings
 from worker.vision.rows import InputSpec, OutputSpec
 from worker.vision.types import ByteArray
@@ -46,7 +46,7 @@ class InstanceConfig(Part):
 
     kind: Literal["instance"]
     data: Path = Field(description="Folder with luma/, venia/ and clothing/ (jpg files or images.zip; images.csv in clothing/).")
-    backbone: Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"] = "efficientnet-lite0"
+    backbone: LiteName = "efficientnet-lite0"
     side: int = Field(default=192, ge=64, le=384, description="Of the crops while training.")
     export_side: int = Field(
         default=224, ge=64, le=384, description="Of the crops in use: a little larger than while training is best."
@@ -56,7 +56,10 @@ class InstanceConfig(Part):
     colours: int = Field(default=128, ge=1, le=216, description="Numbers of the colour part.")
     temperature: float = Field(default=0.06, gt=0)
     head_lr: float = Field(default=3.0, gt=0, description="Learning rate of the projections, as a multiple of the network's.")
-    mild: float = Field(default=0.4, ge=0, le=1, description="Share of mild views; the others are wild.")
+    mild: float = Field(default=0.4, ge=0, le=1, description="Share of mild views; the others are wild or hard.")
+    hard: float = Field(
+        default=0.0, ge=0, le=1, description="Share of views as of a bad place: light, folds and hands beyond the wild ones'."
+    )
     real_views: float = Field(
         default=0.5, ge=0, le=1, description="Share of an article's queries that begin with another real view of it."
     )
@@ -259,7 +262,8 @@ class Instance:
         if rng.random() < self._wanted.plain:
             return as_crop(rgb, mask, self._wanted.side)
         ground = np.asarray(self._articles.rgb[int(rng.integers(len(self._articles.rgb)))])
-        strength = MILD if rng.random() < self._wanted.mild else WILD
+        drawn = rng.random()
+        strength = MILD if drawn < self._wanted.mild else HARD if drawn < self._wanted.mild + self._wanted.hard else WILD
         return view(rgb, mask, ground, rng, self._wanted.side, strength)
 
     @torch.inference_mode()

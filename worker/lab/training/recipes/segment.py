@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from worker.errors import ConfigurationError
-from worker.lab.export_lite0 import weights_file
-from worker.lab.lite0 import BYTE_CENTRE, BYTE_SPREAD, WEIGHTS_SHA256, WEIGHTS_SOURCE
+from worker.lab.lite0 import BYTE_CENTRE, BYTE_SPREAD
 from worker.lab.training.config import RunConfig, parse
 from worker.lab.training.earlier import begin_with
 from worker.lab.training.nets.light_segmenter import LightSegmenter
+from worker.lab.training.nets.lite import LITES, published_weights
 from worker.lab.training.nets.tiramisu import tiramisu
 from worker.lab.training.recipe import Batch, Exportable, Job, Score
 from worker.lab.training.segmentation_augment import Frame, edges, framed, lit, make_ground, on_floor, on_ground, shot
@@ -37,10 +37,13 @@ from worker.vision.types import ByteArray
 LEARNED = ("street", "flat", "studio")
 LICENCE = "Apache-2.0"
 NOTICE = (
-    "Weights trained by this project, starting from EfficientNet-Lite0 (Mingxing Tan and Quoc V. Le, TensorFlow authors, Apache-2.0; "
-    "converted to PyTorch by ML Illustrated, Apache-2.0). Learned from the clothing dataset (Alexey Grigorev and contributors, CC0), cut out by "
+    "Weights trained by this project{start}. Learned from the clothing dataset (Alexey Grigorev and contributors, CC0), cut out by "
     "U²-Net (Xuebin Qin and others, Apache-2.0), and from the clothing co-parsing data (Wei Yang, Ping Luo, Liang Lin, repository Apache-2.0); "
     "no picture of either is contained."
+)
+START = (
+    ", starting from {encoder} (Mingxing Tan and Quoc V. Le, TensorFlow authors, Apache-2.0; converted to PyTorch by ML Illustrated, "
+    "Apache-2.0)"
 )
 SHOPS_NOTICE = (
     " Also learned from studio photos of the Luma (Magento sample data, OSL-3.0 / AFL-3.0) and Venia (PMET-public sample data, OSL-3.0) shops; "
@@ -78,7 +81,7 @@ class SegmentRecipe:
         # Seeded before the network is made: its first weights are drawn, too.
         torch.manual_seed(run.seed)
         # What comes in lies channels last: so do the weights, a fifth faster on a CPU.
-        self._net = make_network(config.network).to(memory_format=torch.channels_last)
+        self._net = make_network(config).to(memory_format=torch.channels_last)
         self._first = begin_with(self._net, first) if first is not None else None
         self._frozen = self._net.frozen(config.freeze) if isinstance(self._net, LightSegmenter) else []
         for module in self._frozen:
@@ -187,7 +190,7 @@ class SegmentRecipe:
             "learned": {"street": len(self._street), "flat": len(self._flat), "sha256": digest_of(self._chosen["development"])},
             **({"studio": self._studio_told()} if self._studio else {}),
             "judged": {"photos": len(self._judged), "sha256": digest_of(self._chosen["held-out"])},
-            "first_weights": f"{WEIGHTS_SOURCE} {WEIGHTS_SHA256}" if self.config.network == "light" else "drawn",
+            "first_weights": self._first_weights(),
             **({"earlier_run": self._first} if self._first else {}),
         }
 
@@ -215,9 +218,10 @@ class SegmentRecipe:
         return Frame(size, size, self.config.whole_scales)
 
     def _card(self) -> str:
-        what = {"light": "EfficientNet-Lite0 encoder (ImageNet), LR-ASPP gate and a separable U-Net way up"}.get(
-            self.config.network, f"FC-DenseNet{self.config.network.removeprefix('tiramisu')} (Tiramisu), started at random"
-        )
+        if self.config.network == "light":
+            what = f"{self.config.encoder} encoder (ImageNet), LR-ASPP gate and a separable U-Net way up"
+        else:
+            what = f"FC-DenseNet{self.config.network.removeprefix('tiramisu')} (Tiramisu), started at random"
         return (
             f"{what}, {self.config.height} x {self.config.width} pixels; classes {', '.join(CLASSES)}. Learned from "
             f"{len(self._street)} street photos with labels (ccp) and {len(self._flat)} flat phone photos with U²-Netp's cut and the "
@@ -228,13 +232,19 @@ class SegmentRecipe:
             f"be taken for fabric. Made by intake lab train and intake lab export."
         )
 
+    def _first_weights(self) -> str:
+        if self.config.network != "light":
+            return "drawn"
+        published = LITES[self.config.encoder]
+        return f"{published.source} {published.sha256}"
+
     def _studio_told(self) -> dict[str, Any]:
         digest = digest_of([Source(sample.name, sample.kind) for sample in self._studio])
         return {"split": "by style", "learned": len(self._studio), "sha256": digest, "labels": self.config.studio_labels}
 
     def _notice(self) -> str:
-        notice = NOTICE if self.config.network == "light" else NOTICE.replace(", starting from EfficientNet-Lite0", "", 1)
-        return notice + (SHOPS_NOTICE if self._studio else "")
+        start = START.format(encoder=self.config.encoder) if self.config.network == "light" else ""
+        return NOTICE.format(start=start) + (SHOPS_NOTICE if self._studio else "")
 
     def _shops(self) -> str:
         if not self._studio:
@@ -250,11 +260,11 @@ class SegmentRecipe:
         return f" Training began with the best weights of an earlier run of this recipe ({self._first['epochs']} epochs)."
 
 
-def make_network(name: str) -> nn.Module:
-    """A network by its name in the configuration."""
-    if name == "light":
-        return LightSegmenter(len(CLASSES), weights_file(VisionSettings()))
-    return tiramisu(int(name.removeprefix("tiramisu")), len(CLASSES))
+def make_network(config: SegmentConfig) -> nn.Module:
+    """The network that `config` names, with its encoder's published weights."""
+    if config.network == "light":
+        return LightSegmenter(len(CLASSES), config.encoder, published_weights(config.encoder, VisionSettings()))
+    return tiramisu(int(config.network.removeprefix("tiramisu")), len(CLASSES))
 
 
 def normalised(rgb: Tensor) -> Tensor:
