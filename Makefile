@@ -90,17 +90,19 @@ lab-table: $(STAMPS)/lab  ## The table "method x data set" (LAB_TABLE_ARGS="--qu
 	  --attributes build/lab-table/attributes.csv \
 	  --json build/lab-table/table.json --html build/lab-table/table.html --markdown build/lab-table/table.md
 
-train-embedder: $(STAMPS)/lab  ## Train our embedder, in two runs; goes on where it was stopped
-	@$(BIN)/intake lab train worker/lab/training/configs/instance.toml --output build/embedder-first --set recipe.data="$(abspath $(DATASETS))" $(TRAIN_ARGS)
-	@$(BIN)/intake lab train worker/lab/training/configs/instance-laid.toml --output build/embedder --set recipe.data="$(abspath $(DATASETS))" \
-	  --set recipe.first="$(abspath build/embedder-first)" $(TRAIN_ARGS)
+TRAIN = $(BIN)/intake lab train worker/lab/training/configs/$(1).toml --output build/$(2) --set recipe.data="$(abspath $(DATASETS))" $(TRAIN_ARGS)
+AFTER = --set recipe.first="$(abspath build/$(1))"
 
-train-segmenter: $(STAMPS)/lab  ## Train our segmenter, in three runs; goes on where it was stopped
-	@$(BIN)/intake lab train worker/lab/training/configs/segment-light-first.toml --output build/segmenter-first --set recipe.data="$(abspath $(DATASETS))" $(TRAIN_ARGS)
-	@$(BIN)/intake lab train worker/lab/training/configs/segment-light.toml --output build/segmenter-second --set recipe.data="$(abspath $(DATASETS))" \
-	  --set recipe.first="$(abspath build/segmenter-first)" $(TRAIN_ARGS)
-	@$(BIN)/intake lab train worker/lab/training/configs/segment-light-phone.toml --output build/segmenter --set recipe.data="$(abspath $(DATASETS))" \
-	  --set recipe.first="$(abspath build/segmenter-second)" $(TRAIN_ARGS)
+train-embedder: $(STAMPS)/lab  ## Train our embedder, in three runs; goes on where it was stopped
+	@$(call TRAIN,instance,embedder-first)
+	@$(call TRAIN,instance-laid,embedder-laid) $(call AFTER,embedder-first)
+	@$(call TRAIN,instance-hard,embedder) $(call AFTER,embedder-laid)
+
+train-segmenter: $(STAMPS)/lab  ## Train our segmenter, in four runs; goes on where it was stopped
+	@$(call TRAIN,segment-light-first,segmenter-first)
+	@$(call TRAIN,segment-light,segmenter-second) $(call AFTER,segmenter-first)
+	@$(call TRAIN,segment-light-phone,segmenter-third) $(call AFTER,segmenter-second)
+	@$(call TRAIN,segment-light-long,segmenter) $(call AFTER,segmenter-third)
 
 wheel: $(STAMPS)/dev  ## Build the wheel into dist/
 	@$(BIN)/python -m build --wheel --outdir dist .

@@ -18,13 +18,15 @@ from tests.lab.training.leakage import Origin, assert_follows_the_rule, assert_h
 from worker.errors import ConfigurationError  # noqa: E402
 from worker.lab.photo_sets import PhotoSet  # noqa: E402
 from worker.lab.training.articles import group  # noqa: E402
-from worker.lab.training.config import RunConfig  # noqa: E402
+from worker.lab.training.config import RunConfig, read_config  # noqa: E402
 from worker.lab.training.crop_photos import CropPhoto, listed  # noqa: E402
 from worker.lab.training.crops import SOURCES, Crops  # noqa: E402
 from worker.lab.training.recipes import instance  # noqa: E402
 from worker.lab.training.recipes.instance import Instance, InstanceConfig, build  # noqa: E402
-from worker.lab.training.views import as_crop, bare  # noqa: E402
+from worker.lab.training.views import HARD, MILD, WILD, Strength, as_crop, bare  # noqa: E402
+from worker.vision.types import ByteArray  # noqa: E402
 
+CONFIGS = Path(__file__).parents[3] / "worker" / "lab" / "training" / "configs"
 SIDE, ARTICLES = 64, 12
 RUN = RunConfig(seed=3, batch=6)
 
@@ -87,6 +89,31 @@ def test_where_every_query_is_bare_none_is_the_photo_itself(recipe: Instance) ->
     assert not np.array_equal(plain, shown)
     np.testing.assert_array_equal(plain, wanted)
     np.testing.assert_array_equal(mask, mirrored)
+
+
+def test_mild_wild_and_hard_views_come_in_the_shares_that_are_asked_for(
+    recipe: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Strength] = []
+
+    def noted(rgb: ByteArray, mask: ByteArray, ground: ByteArray, rng: Any, side: int, strength: Strength) -> Any:
+        del ground, rng
+        seen.append(strength)
+        return as_crop(rgb, mask, side)
+
+    monkeypatch.setattr(instance, "view", noted)
+    recipe._wanted = recipe._wanted.model_copy(update={"plain": 0.0, "mild": 0.3, "hard": 0.5})
+    rng = np.random.default_rng(0)
+    for number in range(600):
+        recipe._view_of(number % ARTICLES, rng)
+    shares = [seen.count(strength) / len(seen) for strength in (MILD, HARD, WILD)]
+    assert shares == pytest.approx([0.3, 0.5, 0.2], abs=0.07)
+
+
+@pytest.mark.parametrize("name", ["instance.toml", "instance-laid.toml", "instance-hard.toml"])
+def test_the_shipped_configurations_are_valid_and_make_one_network(name: str) -> None:
+    config = InstanceConfig.model_validate(read_config(CONFIGS / name).recipe)
+    assert (config.backbone, config.export_side, config.learned + config.colours) == ("efficientnet-lite0", 192, 512)
 
 
 def test_a_plan_is_the_same_for_the_same_epoch_and_names_no_article_twice_in_a_batch(recipe: Instance) -> None:

@@ -326,7 +326,14 @@ def test_no_held_out_photo_or_sender_is_among_those_chosen_to_learn_from() -> No
 
 
 @pytest.mark.parametrize(
-    "name", ["segment-light-first.toml", "segment-light.toml", "segment-light-phone.toml", "segment-tiramisu.toml"]
+    "name",
+    [
+        "segment-light-first.toml",
+        "segment-light.toml",
+        "segment-light-phone.toml",
+        "segment-light-long.toml",
+        "segment-tiramisu.toml",
+    ],
 )
 def test_the_shipped_configurations_are_valid(name: str) -> None:
     config = read_config(CONFIGS / name)

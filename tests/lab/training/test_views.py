@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from worker.lab.training.views import Strength, as_crop, bare, recoloured, view
+from worker.lab.training.views import HARD, MILD, WILD, Strength, as_crop, bare, recoloured, view
 from worker.vision.types import ByteArray
 
 SIDE = 96
@@ -76,6 +76,16 @@ def test_views_keep_the_garments_colour_recognisable(garment: tuple[ByteArray, B
         red, green, blue = mean_colour(*view(*garment, GROUND, np.random.default_rng(seed), SIDE, mild))
         assert red > 1.3 * green
         assert red > 1.3 * blue
+
+
+def test_a_hard_view_is_further_from_the_crop_than_a_wild_one_and_that_than_a_mild_one(
+    garment: tuple[ByteArray, ByteArray],
+) -> None:
+    def distance(strength: Strength) -> float:
+        views = [view(*garment, GROUND, np.random.default_rng(seed), SIDE, strength)[0] for seed in range(60)]
+        return float(np.mean([np.abs(seen.astype(float) - garment[0]).mean() for seen in views]))
+
+    assert distance(MILD) < distance(WILD) < distance(HARD)
 
 
 def test_where_nothing_would_be_left_the_crop_itself_is_the_view() -> None:
