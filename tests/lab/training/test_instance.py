@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from tests.lab.training.leakage import Origin, assert_follows_the_rule, assert_h
 from worker.errors import ConfigurationError  # noqa: E402
 from worker.lab.photo_sets import PhotoSet  # noqa: E402
 from worker.lab.training.articles import group  # noqa: E402
+from worker.lab.training.checkpoint import BEST, PROVENANCE, save  # noqa: E402
 from worker.lab.training.config import RunConfig, read_config  # noqa: E402
 from worker.lab.training.crop_photos import CropPhoto, listed  # noqa: E402
 from worker.lab.training.crops import SOURCES, Crops  # noqa: E402
@@ -60,7 +63,7 @@ def drawn_crops() -> Crops:
 
 
 @pytest.fixture
-def recipe(monkeypatch: pytest.MonkeyPatch) -> Instance:
+def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     def small(name: str, weights: Path) -> Any:
         del name, weights
         torch.manual_seed(0)
@@ -70,10 +73,30 @@ def recipe(monkeypatch: pytest.MonkeyPatch) -> Instance:
 
     monkeypatch.setattr(instance, "lite", small)
     monkeypatch.setattr(instance, "published_weights", lambda name, settings: Path())
-    wanted = InstanceConfig(
-        kind="instance", data=Path(), side=SIDE, export_side=SIDE, learned=16, colours=8, steps=3, recoloured=0.5, together=3
-    )
-    return Instance(wanted, RUN, group(drawn_crops()), NoJudge())  # type: ignore[arg-type]
+
+
+WANTED = InstanceConfig(
+    kind="instance", data=Path(), side=SIDE, export_side=SIDE, learned=16, colours=8, steps=3, recoloured=0.5, together=3
+)
+
+
+def made(wanted: InstanceConfig = WANTED, members: Sequence[Path] = ()) -> Instance:
+    return Instance(wanted, RUN, group(drawn_crops()), NoJudge(), members=members)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def recipe(small_networks: None) -> Instance:
+    del small_networks
+    return made()
+
+
+def ended(folder: Path, recipe: Instance, epochs: int, wanted: InstanceConfig = WANTED) -> Path:
+    """A folder as a run of `recipe` leaves it."""
+    folder.mkdir()
+    content = {"config": {"run": {}, "recipe": wanted.model_dump(mode="json")}}
+    (folder / PROVENANCE).write_text(json.dumps(content), encoding="utf-8")
+    save(folder / BEST, {"model": recipe.model().state_dict(), "progress": {"epoch": epochs, "step": 3 * epochs}})
+    return folder
 
 
 def test_where_every_query_is_bare_none_is_the_photo_itself(recipe: Instance) -> None:
@@ -110,7 +133,7 @@ def test_mild_wild_and_hard_views_come_in_the_shares_that_are_asked_for(
     assert shares == pytest.approx([0.3, 0.5, 0.2], abs=0.07)
 
 
-@pytest.mark.parametrize("name", ["instance.toml", "instance-laid.toml"])
+@pytest.mark.parametrize("name", ["instance.toml", "instance-laid.toml", "instance-hard.toml", "instance-joined.toml"])
 def test_the_shipped_configurations_are_valid_and_make_one_network(name: str) -> None:
     config = InstanceConfig.model_validate(read_config(CONFIGS / name).recipe)
     assert (config.backbone, config.export_side, config.learned + config.colours) == ("efficientnet-lite0", 192, 512)
@@ -194,6 +217,40 @@ def test_what_is_exported_gives_unit_vectors_of_the_stated_length(recipe: Instan
     assert vectors.shape == (2, made.output.dimension)
     assert torch.allclose(vectors.norm(dim=1), torch.ones(2), atol=1e-5)
     assert "CC0" in made.notice
+
+
+def test_members_are_joined_with_their_trained_weights_and_what_they_were_is_told(tmp_path: Path, recipe: Instance) -> None:
+    optimizer = torch.optim.Adam(recipe.parameters(1e-3), lr=1e-3)
+    first = ended(tmp_path / "first", recipe, 2)
+    recipe.begin(0)
+    loss, _ = recipe.loss(recipe.load(recipe.plan(0)[0]))
+    loss.backward()
+    optimizer.step()
+    second = ended(tmp_path / "second", recipe, 5)
+    joined = made(WANTED.model_copy(update={"learned": 24, "colours": 10}), [first, second])
+    net: Any = joined.model()
+    assert net.embedder.shared
+    for folder, member in zip((first, second), net.embedder.members, strict=True):
+        trained = torch.load(folder / BEST, weights_only=True)["model"]
+        assert all(torch.equal(trained[f"embedder.{name}"], value) for name, value in member.state_dict().items())
+    told = joined.provenance()["members"]
+    assert [(each["epochs"], each["steps"]) for each in told] == [(2, 6), (5, 15)]
+    assert told[0]["sha256"] != told[1]["sha256"]
+    exported = joined.export()
+    assert exported.output.dimension == 34
+    assert "2 networks" in exported.recipe
+    assert "(2, 5 epochs)" in exported.recipe
+
+
+def test_members_that_are_no_runs_or_of_another_network_are_refused_by_name(tmp_path: Path, recipe: Instance) -> None:
+    run = ended(tmp_path / "run", recipe, 1)
+    with pytest.raises(ConfigurationError, match=r"nowhere is no folder that `intake lab train` wrote"):
+        made(members=[run, tmp_path / "nowhere"])
+    larger = WANTED.model_copy(update={"backbone": "efficientnet-lite2"})
+    with pytest.raises(ConfigurationError, match=r"recipe\.members: .*larger is of efficientnet-lite2"):
+        made(members=[run, ended(tmp_path / "larger", recipe, 1, larger)])
+    with pytest.raises(ConfigurationError, match="two runs or more"):
+        made(members=[run])
 
 
 def test_no_style_or_sender_is_learned_from_and_judged_on() -> None:

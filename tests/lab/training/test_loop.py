@@ -44,6 +44,33 @@ def test_a_run_says_where_it_came_from(tmp_path: Path, toy_config: ConfigWriter)
     )
 
 
+def test_a_run_of_no_epochs_is_judged_and_kept_as_it_begins(tmp_path: Path, toy_config: ConfigWriter) -> None:
+    from worker.lab.training.loop import Ending
+
+    config = toy_config(run={"epochs": 0})
+    run = trainer(config, tmp_path / "run")
+    first = {name: value.clone() for name, value in run.model.state_dict().items()}
+    judged = 0
+    evaluate = run.recipe.evaluate
+
+    def counted() -> dict[str, float]:
+        nonlocal judged
+        judged += 1
+        figures: dict[str, float] = evaluate()
+        return figures
+
+    run.recipe.evaluate = counted
+    assert run.run() is Ending.DONE
+    best = loaded(tmp_path / "run" / "best.pt")
+    assert judged == 1
+    assert best["progress"]["step"] == 0
+    assert all(torch.equal(best["model"][name], value) for name, value in first.items())
+    again = trainer(config, tmp_path / "run")
+    again.recipe.evaluate = counted
+    assert again.run() is Ending.DONE
+    assert judged == 1
+
+
 def test_early_stopping_ends_after_as_many_evaluations_without_a_better_score(tmp_path: Path, toy_config: ConfigWriter) -> None:
     from worker.lab.training.loop import Ending
 

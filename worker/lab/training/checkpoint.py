@@ -22,7 +22,7 @@ import torch
 from worker.errors import ConfigurationError
 from worker.lab.training.config import TrainConfig
 
-LAST, BEST = "last.pt", "best.pt"
+LAST, BEST, PROVENANCE = "last.pt", "best.pt", "provenance.json"
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless", "intake-worker")
 
 

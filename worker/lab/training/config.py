@@ -51,7 +51,7 @@ class RunConfig(Part):
     )
     threads: int = Field(default=0, ge=0, description="torch threads on the CPU; 0: torch's own choice.")
     workers: int = Field(default=0, ge=0, description="Processes that prepare batches; 0: the training process itself.")
-    epochs: int = Field(default=10, ge=1)
+    epochs: int = Field(default=10, ge=0, description="0: nothing is learned; the network is judged and kept as it begins.")
     batch: int = Field(default=32, ge=1)
     minutes: float = Field(default=0.0, ge=0, description="Stop after this time (resumable); 0: when the epochs are done.")
     evaluate_every: int = Field(default=1, ge=1, description="Epochs between evaluations.")

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from worker.errors import ConfigurationError
-from worker.lab.training.checkpoint import BEST, load
+from worker.lab.training.checkpoint import BEST, PROVENANCE, load
 from worker.vision.store import file_sha256
 
 
@@ -37,3 +38,16 @@ def begin_with(net: nn.Module, run: Path, part: str = "") -> dict[str, Any]:
     except RuntimeError as error:
         raise ConfigurationError(f"recipe.first: {path} is of another network: {error}") from error
     return {"epochs": state["progress"]["epoch"], "steps": state["progress"]["step"], "sha256": file_sha256(path)}
+
+
+def recipe_of(run: Path) -> dict[str, Any]:
+    """The `[recipe]` part that a run was trained with.
+
+    Raises:
+        ConfigurationError: it is no run's folder.
+    """
+    try:
+        recipe: dict[str, Any] = json.loads((run / PROVENANCE).read_text(encoding="utf-8"))["config"]["recipe"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"{run} is no folder that `intake lab train` wrote: {error}") from error
+    return recipe

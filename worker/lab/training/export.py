@@ -25,10 +25,9 @@ from worker.lab.method import parse_method
 from worker.lab.models import Workbench
 from worker.lab.training.calibration_photos import feeds, locations_of, manifest_of
 from worker.lab.training.catalogue import build_recipe
-from worker.lab.training.checkpoint import BEST, LAST, load
+from worker.lab.training.checkpoint import BEST, LAST, PROVENANCE, load
 from worker.lab.training.config import TrainConfig, parse, set_value
 from worker.lab.training.graphs import OPSET, check_graph, write_graph, write_half, write_int8, write_stored_as_half
-from worker.lab.training.loop import PROVENANCE
 from worker.lab.training.measuring import cost_text, loss, outputs
 from worker.lab.training.recipe import Exportable
 from worker.lab.training.showing import figures_text

@@ -19,14 +19,24 @@ from torch import Tensor, nn
 
 from worker.errors import ConfigurationError
 from worker.lab.training.batches import batch_seeds, batches
-from worker.lab.training.checkpoint import BEST, LAST, Progress, config_hash, decisive, differences, load, provenance, save
+from worker.lab.training.checkpoint import (
+    BEST,
+    LAST,
+    PROVENANCE,
+    Progress,
+    config_hash,
+    decisive,
+    differences,
+    load,
+    provenance,
+    save,
+)
 from worker.lab.training.config import TrainConfig
 from worker.lab.training.curves import Curves
 from worker.lab.training.optimizing import learning_rate_factor, make_optimizer, pick_device, pick_precision
 from worker.lab.training.randomness import isolated, random_state, seed_all, seed_of, set_random_state
 from worker.lab.training.recipe import Batch, Recipe
 
-PROVENANCE = "provenance.json"
 Teller = Callable[[str, int, int, dict[str, float]], None]
 # Of seeds of what is no batch: far from any number of an epoch's batches.
 _PLAN, _BEGIN, _JUDGE = 2**40, 2**41, 2**42
@@ -81,6 +91,9 @@ class Trainer:
             ConfigurationError: the loss is no number any more, or a checkpoint cannot be written.
         """
         try:
+            if not self.run_config.epochs and self.progress.best is None:
+                self._evaluate()
+                self._save()
             while self.progress.epoch < self.run_config.epochs:
                 if self._stopped_early():
                     return Ending.EARLY

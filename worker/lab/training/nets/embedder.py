@@ -55,15 +55,21 @@ class EmbedderNet(nn.Module):
             x = block(x)
         return x
 
+    def below(self, rgb: Tensor) -> Tensor:
+        """What the trained blocks see: the frozen part's maps, float32."""
+        if not self.training:
+            return self.stem(rgb)
+        # What is not trained needs no gradient and no full precision: half of a step's time is saved on a CPU.
+        with torch.no_grad(), torch.autocast(rgb.device.type, dtype=torch.bfloat16):
+            x = self.stem(rgb)
+        return x.float()
+
     def features(self, rgb: Tensor) -> Tensor:
         """Head and texture, (n, features)."""
-        if self.training:
-            # What is not trained needs no gradient and no full precision: half of a step's time is saved on a CPU.
-            with torch.no_grad(), torch.autocast(rgb.device.type, dtype=torch.bfloat16):
-                x = self.stem(rgb)
-            x = x.float()
-        else:
-            x = self.stem(rgb)
+        return self.above(self.below(rgb))
+
+    def above(self, x: Tensor) -> Tensor:
+        """Head and texture of the frozen part's maps, (n, features)."""
         tapped = x
         for index, block in enumerate(self.net.blocks[self.frozen_blocks :], self.frozen_blocks):
             x = block(x)
@@ -75,9 +81,13 @@ class EmbedderNet(nn.Module):
         texture = nn.functional.normalize(gem(tapped.float().abs()), dim=1)
         return torch.cat([head, TAP_WEIGHT * texture], dim=1)
 
+    def learned(self, x: Tensor) -> Tensor:
+        """The learned part of the vector from the frozen part's maps, (n, learned) of unit length."""
+        return nn.functional.normalize(self.project(self.above(x)).float(), dim=1)
+
     def forward(self, rgb: Tensor, mask: Tensor) -> Tensor:
         """As the class says."""
-        learned = nn.functional.normalize(self.project(self.features(rgb)).float(), dim=1)
+        learned = self.learned(self.below(rgb))
         colour = self.project_colour(self.colour(rgb, mask)).float()
         return nn.functional.normalize(torch.cat([learned, self.colour_weight * colour], dim=1), dim=1)
 

@@ -26,9 +26,10 @@ from worker.errors import ConfigurationError
 from worker.lab.lite0 import fold_batch_norms
 from worker.lab.training.articles import Articles, load_articles
 from worker.lab.training.config import Part, RunConfig, parse
-from worker.lab.training.earlier import begin_with
+from worker.lab.training.earlier import begin_with, recipe_of
 from worker.lab.training.judging import Judge, Judging
 from worker.lab.training.nets.embedder import EmbedderNet
+from worker.lab.training.nets.joined import JoinedNet
 from worker.lab.training.nets.lite import LICENCE, LITES, NOTICE, LiteName, lite, published_weights
 from worker.lab.training.recipe import Batch, Exportable, Job, Score
 from worker.lab.training.views import HARD, MILD, WILD, as_crop, bare, recoloured, view
@@ -89,6 +90,11 @@ class InstanceConfig(Part):
         default=None,
         description="Folder of an earlier run of the same network, or its best.pt: training begins with its best weights.",
     )
+    members: tuple[Path, ...] = Field(
+        default=(),
+        description="Folders of earlier runs, two or more, whose networks become one: their vectors side by side, brought back to the length "
+        "of one (`learned` and `colours` are that one's). With run.epochs = 0 nothing more is learned.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ class _Job:
 class InstanceNet(nn.Module):
     """The embedder and the memory of every training article."""
 
-    def __init__(self, embedder: EmbedderNet, articles: int) -> None:
+    def __init__(self, embedder: EmbedderNet | JoinedNet, articles: int) -> None:
         super().__init__()
         self.embedder = embedder
         self.memory: Tensor
@@ -114,13 +120,18 @@ class Instance:
     score = Score("score")
 
     def __init__(
-        self, wanted: InstanceConfig, run: RunConfig, articles: Articles, judge: Judging, first: Path | None = None
+        self,
+        wanted: InstanceConfig,
+        run: RunConfig,
+        articles: Articles,
+        judge: Judging,
+        first: Path | None = None,
+        members: Sequence[Path] = (),
     ) -> None:
         self._wanted, self._run, self._articles, self._judge = wanted, run, articles, judge
-        published = LITES[wanted.backbone]
-        net = lite(wanted.backbone, published_weights(wanted.backbone, VisionSettings()))
-        fold_batch_norms(net)
-        embedder = EmbedderNet(net, published.tap, wanted.learned, wanted.colours, frozen_blocks=wanted.frozen_blocks)
+        loaded = [_member(path, wanted) for path in members]
+        self._members = [told for _, told in loaded]
+        embedder = JoinedNet([net for net, _ in loaded], wanted.learned, wanted.colours) if loaded else _embedder(wanted)
         sample = np.random.default_rng(run.seed).permutation(len(articles.rgb))[:WHITENING_CROPS]
         sample.sort()
         pairs = [as_crop(np.asarray(articles.rgb[at]), np.asarray(articles.mask[at]), wanted.side) for at in sample]
@@ -226,13 +237,20 @@ class Instance:
                 f"{wanted.learned} learned numbers and {wanted.colours} of a Lab histogram. Limits: two articles that differ only "
                 "where neither photo looks are one to it."
                 + (f" Began with an earlier run of {self._first['epochs']} epochs." if self._first else "")
+                + (
+                    f" It is {len(self._members)} networks, trained one after the other, with one frozen part: "
+                    f"their vectors side by side ({', '.join(str(told['epochs']) for told in self._members)} epochs), brought back to this length."
+                    if self._members
+                    else ""
+                )
             ),
             keep_full=("/colour/", "/project_colour/"),
         )
 
     def provenance(self) -> dict[str, Any]:
         """Photos and splits."""
-        earlier = {"earlier_run": self._first} if self._first else {}
+        earlier: dict[str, Any] = {"earlier_run": self._first} if self._first else {}
+        earlier |= {"members": self._members} if self._members else {}
         return {**self._articles.provenance, **earlier, "held_out": self._judge.provenance}
 
     def _alike(self, at: int, rng: np.random.Generator) -> list[int]:
@@ -287,4 +305,20 @@ def build(content: Mapping[str, Any], run: RunConfig, source: Path) -> Instance:
         raise ConfigurationError(f"recipe.data is {data}, which is no folder; it must hold luma/, venia/ and clothing/")
     articles = load_articles(data, CROP_SIDE, "development", laid=wanted.laid)
     first = source.parent / wanted.first if wanted.first else None
-    return Instance(wanted, run, articles, Judge(data, CROP_SIDE, run.seed), first)
+    members = [source.parent / member for member in wanted.members]
+    return Instance(wanted, run, articles, Judge(data, CROP_SIDE, run.seed), first, members)
+
+
+def _embedder(wanted: InstanceConfig) -> EmbedderNet:
+    net = lite(wanted.backbone, published_weights(wanted.backbone, VisionSettings()))
+    fold_batch_norms(net)
+    return EmbedderNet(net, LITES[wanted.backbone].tap, wanted.learned, wanted.colours, frozen_blocks=wanted.frozen_blocks)
+
+
+def _member(run: Path, wanted: InstanceConfig) -> tuple[EmbedderNet, dict[str, Any]]:
+    """A trained network, and what is known of its run."""
+    theirs = parse(InstanceConfig, recipe_of(run), f"recipe.members: {run}")
+    if theirs.backbone != wanted.backbone:
+        raise ConfigurationError(f"recipe.members: {run} is of {theirs.backbone}, recipe.backbone is {wanted.backbone}")
+    embedder = _embedder(theirs)
+    return embedder, begin_with(embedder, run, "embedder.")
