@@ -93,9 +93,11 @@ lab-table: $(STAMPS)/lab  ## The table "method x data set" (LAB_TABLE_ARGS="--qu
 TRAIN = $(BIN)/intake lab train worker/lab/training/configs/$(1).toml --output build/$(2) --set recipe.data="$(abspath $(DATASETS))" $(TRAIN_ARGS)
 AFTER = --set recipe.first="$(abspath build/$(1))"
 
-train-embedder: $(STAMPS)/lab  ## Train our embedder, in two runs; goes on where it was stopped
+train-embedder: $(STAMPS)/lab  ## Train our embedder, in four runs; goes on where it was stopped
 	@$(call TRAIN,instance,embedder-first)
-	@$(call TRAIN,instance-laid,embedder) $(call AFTER,embedder-first)
+	@$(call TRAIN,instance-laid,embedder-laid) $(call AFTER,embedder-first)
+	@$(call TRAIN,instance-hard,embedder-hard) $(call AFTER,embedder-laid)
+	@$(call TRAIN,instance-joined,embedder) --set recipe.members='["$(abspath build/embedder-laid)", "$(abspath build/embedder-hard)"]'
 
 train-segmenter: $(STAMPS)/lab  ## Train our segmenter, in four runs; goes on where it was stopped
 	@$(call TRAIN,segment-light-first,segmenter-first)
