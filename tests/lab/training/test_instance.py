@@ -240,6 +240,7 @@ def test_members_are_joined_with_their_trained_weights_and_what_they_were_is_tol
     assert exported.output.dimension == 34
     assert "2 networks" in exported.recipe
     assert "(2, 5 epochs)" in exported.recipe
+    assert f"trained at {SIDE} pixels" in exported.recipe
 
 
 def test_members_that_are_no_runs_or_of_another_network_are_refused_by_name(tmp_path: Path, recipe: Instance) -> None:

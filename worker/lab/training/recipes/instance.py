@@ -214,6 +214,7 @@ class Instance:
     def export(self) -> Exportable:
         """The embedder alone, at `export_side`."""
         side, wanted = self._wanted.export_side, self._wanted
+        learned_at = " and ".join(str(each) for each in sorted({told["side"] for told in self._members} or {wanted.side}))
         generator = torch.Generator().manual_seed(0)
         laid = (
             f", and {wanted.laid} shots of each on other floors, cut out anew by the worker's segmenter," if wanted.laid else ""
@@ -231,7 +232,7 @@ class Instance:
             licence=LICENCE,
             notice=NOTICE.format(name=wanted.backbone) + " " + self._articles.notice,
             recipe=(
-                f"{wanted.backbone} (ImageNet), blocks above {wanted.frozen_blocks} trained at {wanted.side} pixels by InfoNCE against a "
+                f"{wanted.backbone} (ImageNet), blocks above {wanted.frozen_blocks} trained at {learned_at} pixels by InfoNCE against a "
                 f"memory of all {len(self._articles.articles)} training articles: a phone-like view must be nearest to its own article; "
                 f"other real views{laid} are positives, colourways and recoloured copies other articles. Maps at two depths, GeM, "
                 f"{wanted.learned} learned numbers and {wanted.colours} of a Lab histogram. Limits: two articles that differ only "
@@ -321,4 +322,4 @@ def _member(run: Path, wanted: InstanceConfig) -> tuple[EmbedderNet, dict[str, A
     if theirs.backbone != wanted.backbone:
         raise ConfigurationError(f"recipe.members: {run} is of {theirs.backbone}, recipe.backbone is {wanted.backbone}")
     embedder = _embedder(theirs)
-    return embedder, begin_with(embedder, run, "embedder.")
+    return embedder, {**begin_with(embedder, run, "embedder."), "side": theirs.side}
