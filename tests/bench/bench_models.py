@@ -165,10 +165,12 @@ def _blank(row: ModelRow, batch: int) -> dict[str, np.ndarray[Any, np.dtype[Any]
 
 def _network(task: Task) -> Any:
     import timm
+    import torch
     from torch import nn
 
     from worker.lab.lite0 import fold_batch_norms
     from worker.lab.training.nets.embedder import EmbedderNet
+    from worker.lab.training.nets.joined import JoinedNet
     from worker.lab.training.nets.light_segmenter import LightSegmenter
     from worker.lab.training.nets.lite import LITES
     from worker.vision.garment_classes import CLASSES
@@ -176,10 +178,15 @@ def _network(task: Task) -> Any:
     if task == "segment":
         return LightSegmenter(len(CLASSES))
     published = LITES["efficientnet-lite0"]
-    net = timm.create_model(published.timm_name, pretrained=False)
-    net.classifier = nn.Identity()
-    fold_batch_norms(net.eval())
-    return EmbedderNet(net, published.tap, 384, 128, frozen_blocks=4)
+
+    def member() -> EmbedderNet:
+        torch.manual_seed(0)  # one frozen part, which the members share
+        net = timm.create_model(published.timm_name, pretrained=False)
+        net.classifier = nn.Identity()
+        fold_batch_norms(net.eval())
+        return EmbedderNet(net, published.tap, 384, 128, frozen_blocks=4)
+
+    return JoinedNet([member(), member()], 384, 128)
 
 
 if __name__ == "__main__":

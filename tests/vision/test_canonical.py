@@ -35,7 +35,7 @@ MASKS = {
 }
 # The first numbers of the vector.
 VECTORS = {
-    "garment-lite0": [-0.04774, 0.12958, -0.04115, 0.00082, 0.09924, 0.01181],
+    "garment-lite0": [0.12725, 0.1501, 0.01377, 0.20703, 0.14993, -0.11066],
     "lite0-gem-lab": [0.094, -0.06971, -0.04227, -0.08001, 0.13502, -0.0021],
 }
 HISTOGRAM = "lite0-gem-lab"  # the one whose last numbers are the colour histogram itself
