@@ -81,7 +81,7 @@ def test_with_every_number_kept_similarities_are_those_of_the_vectors_side_by_si
     wanted = side_by_side(members, crops)
     joined = JoinedNet(members, LEARNED * len(frozen), COLOURS * len(frozen)).eval()
     assert joined.shared == (len(set(frozen)) == 1)
-    joined.whiten(*crops)
+    joined.fit(*crops)
     found = vectors(joined, crops)
     assert found.shape == (CROPS, joined.dimension)
     torch.testing.assert_close(found @ found.T, wanted @ wanted.T, atol=2e-5, rtol=0)
@@ -91,7 +91,7 @@ def test_half_the_numbers_keep_the_similarities_better_than_half_of_each_member_
     members = [member(0), member(1)]
     wanted = side_by_side(members, crops)
     joined = JoinedNet(members, LEARNED, COLOURS).eval()
-    joined.whiten(*crops)
+    joined.fit(*crops)
     found = vectors(joined, crops)
     assert joined.dimension == LEARNED + COLOURS
     torch.testing.assert_close(found.norm(dim=1), torch.ones(CROPS))
@@ -127,7 +127,7 @@ def test_a_frozen_part_that_is_the_same_is_computed_and_kept_once(crops: tuple[B
 
 def test_what_is_trained_further_is_everything_but_the_frozen_part(crops: tuple[ByteArray, ByteArray]) -> None:
     joined = JoinedNet([member(0), member(1)], LEARNED, COLOURS)
-    joined.whiten(*crops)
+    joined.fit(*crops)
     joined.train()
     joined(*(torch.from_numpy(part) for part in crops)).sum().backward()
     trained = [*joined.body(), *joined.heads()]

@@ -102,7 +102,7 @@ class EmbedderNet(nn.Module):
         yield from (weight for weight in self.net.parameters() if weight.requires_grad)
 
     @torch.inference_mode()
-    def whiten(self, rgb: ByteArray, mask: ByteArray, batch: int = 16) -> None:
+    def fit(self, rgb: ByteArray, mask: ByteArray, batch: int = 16) -> None:
         """Begin with projections that whiten the features of crops: (n, s, s, 3) and (n, s, s) uint8."""
         was = self.training
         self.eval()

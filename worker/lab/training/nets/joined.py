@@ -29,7 +29,7 @@ class JoinedNet(nn.Module):
     """
 
     def __init__(self, members: Sequence[EmbedderNet], learned: int, colours: int) -> None:
-        """`members`: trained; those with the same frozen part compute it once. `whiten` must follow.
+        """`members`: trained; those with the same frozen part compute it once. `fit` must follow.
 
         Raises:
             ConfigurationError: fewer than two members, or more numbers wanted than the members have.
@@ -88,11 +88,8 @@ class JoinedNet(nn.Module):
             yield from member.body()
 
     @torch.inference_mode()
-    def whiten(self, rgb: ByteArray, mask: ByteArray, batch: int = 16) -> None:
-        """Begin with the projections that keep the members' summed similarities of crops best: (n, s, s, 3) and (n, s, s) uint8.
-
-        Nothing is whitened, the members' features are: the name is `EmbedderNet`'s.
-        """
+    def fit(self, rgb: ByteArray, mask: ByteArray, batch: int = 16) -> None:
+        """Begin with the projections that keep the members' summed similarities of crops best: (n, s, s, 3) and (n, s, s) uint8."""
         del mask  # of the colours it is known without crops
         was = self.training
         self.eval()

@@ -135,7 +135,7 @@ class Instance:
         sample = np.random.default_rng(run.seed).permutation(len(articles.rgb))[:WHITENING_CROPS]
         sample.sort()
         pairs = [as_crop(np.asarray(articles.rgb[at]), np.asarray(articles.mask[at]), wanted.side) for at in sample]
-        embedder.whiten(np.stack([rgb for rgb, _ in pairs]), np.stack([mask for _, mask in pairs]))
+        embedder.fit(np.stack([rgb for rgb, _ in pairs]), np.stack([mask for _, mask in pairs]))
         self._first = begin_with(embedder, first, "embedder.") if first is not None else None
         count = len(articles.articles)
         drawn = np.random.default_rng((run.seed, count)).permutation(count)[: round(wanted.recoloured * count)]
