@@ -238,7 +238,7 @@ def test_members_are_joined_with_their_trained_weights_and_what_they_were_is_tol
     assert told[0]["sha256"] != told[1]["sha256"]
     exported = joined.export()
     assert exported.output.dimension == 34
-    assert "2 networks" in exported.recipe
+    assert "2 networks, with one frozen part" in exported.recipe
     assert "(2, 5 epochs)" in exported.recipe
     assert f"trained at {SIDE} pixels" in exported.recipe
 
@@ -250,6 +250,10 @@ def test_members_that_are_no_runs_or_of_another_network_are_refused_by_name(tmp_
     larger = WANTED.model_copy(update={"backbone": "efficientnet-lite2"})
     with pytest.raises(ConfigurationError, match=r"recipe\.members: .*larger is of efficientnet-lite2"):
         made(members=[run, ended(tmp_path / "larger", recipe, 1, larger)])
+    (tmp_path / "unjudged").mkdir()
+    (tmp_path / "unjudged" / PROVENANCE).write_text((run / PROVENANCE).read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"recipe\.members: .*best\.pt is not there"):
+        made(members=[run, tmp_path / "unjudged"])
     with pytest.raises(ConfigurationError, match="two runs or more"):
         made(members=[run])
 

@@ -239,7 +239,7 @@ class Instance:
                 "where neither photo looks are one to it."
                 + (f" Began with an earlier run of {self._first['epochs']} epochs." if self._first else "")
                 + (
-                    f" It is {len(self._members)} networks, trained one after the other, with one frozen part: "
+                    f" It is {len(self._members)} networks{', with one frozen part' if embedder.shared else ''}: "
                     f"their vectors side by side ({', '.join(str(told['epochs']) for told in self._members)} epochs), brought back to this length."
                     if self._members
                     else ""
@@ -322,4 +322,4 @@ def _member(run: Path, wanted: InstanceConfig) -> tuple[EmbedderNet, dict[str, A
     if theirs.backbone != wanted.backbone:
         raise ConfigurationError(f"recipe.members: {run} is of {theirs.backbone}, recipe.backbone is {wanted.backbone}")
     embedder = _embedder(theirs)
-    return embedder, {**begin_with(embedder, run, "embedder."), "side": theirs.side}
+    return embedder, {**begin_with(embedder, run, "embedder.", "recipe.members"), "side": theirs.side}
