@@ -457,7 +457,7 @@ class CatalogueBehaviour:
         assert admin.ensure_collection(beside, DIMENSION) is True
         new = admin.open(beside)
         new.upsert([article("new", 1)])
-        enough = threading.Event()
+        searched, enough = threading.Event(), threading.Event()
 
         def search() -> set[str]:
             found: set[str] = set()
@@ -466,6 +466,7 @@ class CatalogueBehaviour:
                 assert target is not None, "a moment without an alias"
                 found.update(names(admin.open(target).search([query(1)])[0]))
                 found.update(f"held:{name}" for name in names(catalogue.search([query(1)])[0]))
+                searched.set()
             return found
 
         def switch() -> None:
@@ -474,6 +475,7 @@ class CatalogueBehaviour:
                     admin.switch_alias(beside)
                     assert admin.alias_target() == beside
                     admin.switch_alias(catalogue.collection)
+                assert searched.wait(30)
             finally:
                 enough.set()
 

@@ -27,7 +27,7 @@ def test_nothing_is_lost_repeated_or_missed_while_workers_die_at_named_points_an
     for module in ("jgo", "moto", "qdrant_edge"):
         require(find_spec(module), f"{module} (pip install '.[embedded]')")
     said: list[str] = []
-    wanted = Plan(arrivals=250, kills=15, terms=2, stops=1, rounds=1, seed=20261121, minutes=3.0, weather=SHORT_WEATHER)
+    wanted = Plan(arrivals=250, kills=15, terms=2, stops=1, rounds=1, seed=20261121, minutes=10.0, weather=SHORT_WEATHER)
 
     result = run(wanted, tmp_path, said.append)
 

@@ -58,10 +58,11 @@ class Disk:
     def fill(self) -> Path:
         """Take the room away; removing the file gives it back."""
         filler = self.folder / "filler"
-        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-            if self.take_mb is not None:
+        if self.take_mb is not None:
+            with filler.open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, self.take_mb * MEGABYTE)
-                return filler
+            return filler
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
             while True:
                 file.write(b"\0" * MEGABYTE)
         with contextlib.suppress(OSError), filler.open("ab", buffering=0) as file:

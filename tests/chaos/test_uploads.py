@@ -44,11 +44,10 @@ def test_as_many_photos_as_promised_lie_ahead_of_what_is_sent_and_no_more() -> N
 
 
 def test_the_last_photos_of_a_plan_are_uploaded_and_the_threads_end() -> None:
-    before = threading.active_count()
     with uploading(PLANNED, ahead=500) as (uploads, there):
         uploads.wait(500, 10)
         assert uploads.ready == len(there) == len(PLANNED)
-        wait_until(lambda: threading.active_count() == before, "the threads to end")
+        wait_until(lambda: not any(each.name.startswith("upload-") for each in threading.enumerate()), "the threads to end")
 
 
 def test_a_photo_that_is_not_there_yet_holds_back_those_after_it() -> None:

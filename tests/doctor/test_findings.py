@@ -59,10 +59,10 @@ def test_a_check_that_hangs_is_a_failure_and_holds_up_the_others_no_longer_than_
         forever.wait(60)
 
     began = time.monotonic()
-    findings = run_checks([Check("s3", hang, timeout_s=0.2), Check("b", lambda: of(ok("b", "fine")))])
+    findings = run_checks([Check("s3", hang, timeout_s=2.0), Check("b", lambda: of(ok("b", "fine")))])
     assert time.monotonic() - began < 10
     assert [finding.level for finding in findings] == [Level.OK, Level.FAIL, Level.OK]
-    assert "no answer within 0.2 s" in findings[1].message
+    assert "no answer within 2 s" in findings[1].message
     forever.set()
 
 

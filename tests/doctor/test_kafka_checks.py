@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from tests.infra.kafka import KafkaServer, unique
+from tests.infra.kafka import KafkaServer, unique, wait_until
 from worker.doctor.findings import Finding, Level
 from worker.doctor.kafka_checks import check_kafka, configuration_findings, group_findings, topic_finding
 from worker.embedded.kafka import free_port
@@ -129,11 +129,7 @@ def test_the_members_of_a_running_group_are_counted(kafka: KafkaServer) -> None:
     with KafkaConsumer(
         stream["topics"]["item_photographed"], bootstrap_servers=kafka.bootstrap_servers, group_id=stream["group_id"]
     ) as consumer:
-        for _ in range(100):
-            consumer.poll(timeout_ms=100)
-            if consumer.assignment():
-                break
-        assert consumer.assignment()
+        wait_until(lambda: consumer.poll(timeout_ms=100) or consumer.assignment(), "the group")
         findings = list(check_kafka(settings(kafka.bootstrap_servers, stream=stream)))
     assert any("1 worker(s) in it now" in message for message in messages(findings, Level.OK))
 

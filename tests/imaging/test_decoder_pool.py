@@ -30,7 +30,15 @@ GOOD = encoded(corners(), "PNG")
 
 @pytest.fixture(scope="module")
 def faulty() -> Iterator[DecoderPool]:
-    pool = DecoderPool(ImagingSettings(decoder_processes=2, decode_timeout_s=2.0, decoder_memory_mb=256), FAULTY)
+    pool = DecoderPool(ImagingSettings(decoder_processes=2, decode_timeout_s=60, decoder_memory_mb=256), FAULTY)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[DecoderPool]:
+    """For what never ends."""
+    pool = DecoderPool(ImagingSettings(decoder_processes=2, decode_timeout_s=3, decoder_memory_mb=256), FAULTY)
     yield pool
     pool.close()
 
@@ -56,9 +64,9 @@ def until(condition: object, seconds: float = 20) -> bool:
     [
         (b"SEGFAULT", "SIGSEGV"),
         (b"ABORT", "SIGABRT"),
-        (b"LOOP", "longer than 2 s"),
-        (b"SLEEP", "longer than 2 s"),
-        (b"STOP", "longer than 2 s"),
+        (b"LOOP", "longer than 3 s"),
+        (b"SLEEP", "longer than 3 s"),
+        (b"STOP", "longer than 3 s"),
         (b"EXIT", "code 7"),
         (b"EAT", "memory"),
         (b"KILLED", "SIGKILL"),
@@ -68,17 +76,18 @@ def until(condition: object, seconds: float = 20) -> bool:
     ],
 )
 def test_a_photo_that_breaks_its_decoder_is_refused_and_its_neighbours_are_not(
-    faulty: DecoderPool, word: bytes, how: str
+    faulty: DecoderPool, impatient: DecoderPool, word: bytes, how: str
 ) -> None:
-    first, broken, last = faulty.decode([photo(GOOD), photo(word), photo(GOOD)])
+    pool = impatient if "longer" in how else faulty
+    first, broken, last = pool.decode([photo(GOOD), photo(word), photo(GOOD)])
     assert isinstance(first, Pixels)
     assert isinstance(last, Pixels)
     assert isinstance(broken, PhotoRefused)
     assert broken.reason is Reason.PHOTO_DECODER_CRASHED
     assert how in str(broken)
     assert "s3://intake-photos/inbox/photo" in str(broken)
-    assert len(faulty.pids) == 2
-    assert all(isinstance(answer, Pixels) for answer in faulty.decode([photo(GOOD)] * 4))
+    assert len(pool.pids) == 2
+    assert all(isinstance(answer, Pixels) for answer in pool.decode([photo(GOOD)] * 4))
 
 
 def test_a_photo_whose_decoder_was_killed_from_outside_gets_another_one(faulty: DecoderPool, tmp_path: Path) -> None:
@@ -211,7 +220,7 @@ from tests.imaging.pictures import photo
 from worker.imaging.decoder_pool import DecoderPool
 from worker.settings.imaging import ImagingSettings
 
-pool = DecoderPool(ImagingSettings(decoder_processes=2, decode_timeout_s=2), "tests.imaging.faulty_decoder")
+pool = DecoderPool(ImagingSettings(decoder_processes=2, decode_timeout_s=10), "tests.imaging.faulty_decoder")
 threading.Thread(target=pool.decode, args=([photo(b"LOOP")],)).start()
 print(*pool.pids, flush=True)
 threading.Event().wait(60)
@@ -227,7 +236,7 @@ def test_processes_end_with_a_killed_parent_even_in_an_endless_loop() -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    assert until(lambda: not any(alive(pid) for pid in pids))
+    assert until(lambda: not any(alive(pid) for pid in pids), 60)
 
 
 def test_processes_are_replaced_after_many_photos(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,8 @@ from worker.embedded.kafka import EmbeddedKafka
 # Transactions of killed workers are aborted at once after their timeout, not up to ten seconds later: tests wait for it.
 FAST_ABORTS = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "500"}
 WAIT_S = 30.0
+# Markers of a commit are written within a tenth of a second; a transaction that is open for good holds a reading up for this long.
+MARKERS_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,10 @@ class KafkaServer:
             future.get(timeout=WAIT_S)
 
     def read(self, *topics: str, isolation: str = "read_committed") -> list[Message]:
-        """Everything in `topics` from the beginning to the end offsets of this moment, as a reader of `isolation` sees it."""
+        """Everything in `topics` from the beginning to the end offsets of this moment, as a reader of `isolation` sees it.
+
+        A commit returns before its markers are written: what is still open is waited for, as long as that may take.
+        """
         consumer = KafkaConsumer(
             bootstrap_servers=self.bootstrap_servers,
             isolation_level=isolation,
@@ -101,6 +106,11 @@ class KafkaServer:
             consumer.assign(partitions)
             consumer.seek_to_beginning(*partitions)
             ends = consumer.end_offsets(partitions)
+            if isolation == "read_committed":
+                with contextlib.closing(KafkaConsumer(bootstrap_servers=self.bootstrap_servers)) as uncommitted:
+                    end = time.monotonic() + MARKERS_S
+                    while ends != uncommitted.end_offsets(partitions) and time.monotonic() < end:
+                        ends = consumer.end_offsets(partitions)
             messages = []
             end = time.monotonic() + WAIT_S
             while any(consumer.position(partition) < ends[partition] for partition in partitions):

@@ -58,7 +58,7 @@ def main() -> int:
         with console.status((step.__doc__ or "").strip()):
             try:
                 told = step()
-            except IntakeError as error:
+            except (IntakeError, OSError, subprocess.SubprocessError) as error:
                 told = f"{step.__name__}: {error}"
         console.print(f"tests: {told}", markup=False, highlight=False)
     return 0

@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError, SSLError
 from tests.infra.needs import require
 from worker.embedded.s3 import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, S3Endpoint
 
-VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@latest"
+VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 ROOT_USER = "intake-root"
 ROOT_SECRET = "intake-root-secret"
 INSTALL_TIMEOUT_S = 420

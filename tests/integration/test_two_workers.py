@@ -81,7 +81,7 @@ def test_two_thousand_arrivals_give_two_thousand_outcomes_and_the_same_again_aft
         system.start_worker()
     system.send(events)
 
-    found = system.wait_for(ARRIVALS, timeout_s=240)
+    found = system.wait_for(ARRIVALS, timeout_s=600)
 
     assert found.total == ARRIVALS
     verify(found, system.points(), ids)
@@ -102,7 +102,7 @@ def test_two_thousand_arrivals_give_two_thousand_outcomes_and_the_same_again_aft
 
     # every event once more: under the same ids, no new article, the same decisions
     system.send(events)
-    again = system.wait_for(2 * ARRIVALS, timeout_s=240)
+    again = system.wait_for(2 * ARRIVALS, timeout_s=600)
     assert again.total == 2 * ARRIVALS
     assert {point.article_id for point in system.points()} == {insert.article_id for insert in found.inserts}
     readable = Counter({arrival: 2 for arrival in ids if arrival != "None"})
@@ -123,11 +123,11 @@ def test_a_worker_that_is_killed_at_any_moment_loses_and_repeats_nothing(system:
     system.send([system.event(name, places[number % len(places)]) for number, name in enumerate(ids)])
     # each life is ended at another point of the flow, the last one is not
     for point in ("after-pending-write:crash:2", "after-settle:crash:2", "after-send:crash:2", "before-commit:crash:2"):
-        system.start_worker(INTAKE_OPS__FAULTS=point, INTAKE_STREAM__BATCH_SIZE="8").wait(60)
+        system.start_worker(INTAKE_OPS__FAULTS=point, INTAKE_STREAM__BATCH_SIZE="8").wait(180)
     system.workers.clear()
     system.start_worker()
 
-    found = system.wait_for(len(ids), timeout_s=120)
+    found = system.wait_for(len(ids), timeout_s=300)
     wait_until(system.committed_everything, "offsets at the end")
     verify(system.outcomes(), system.points(), ids)
     assert len(found.inserts) > 0

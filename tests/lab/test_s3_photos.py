@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -58,7 +60,7 @@ def test_s3_that_does_not_answer_is_asked_again_and_then_named(
     }
     settings = load_settings(storage=storage, imaging={"isolation": "none"})
     pauses: list[float] = []
-    monkeypatch.setattr("worker.lab.embedding.time.sleep", pauses.append)
+    monkeypatch.setattr("worker.lab.embedding.time", SimpleNamespace(sleep=pauses.append, perf_counter=time.perf_counter))
     write_manifest(
         tmp_path / "m.csv",
         [

@@ -620,7 +620,7 @@ def test_the_seam_is_told_of_every_step_with_the_arrivals_it_is_for() -> None:
 
 def test_two_threads_may_share_one_settler() -> None:
     catalogue = memory()
-    stage = settler(catalogue)
+    stage = settler(catalogue, settle_wait_s=29.0)
     outcomes: list[SettleOutcome] = []
 
     def work(side: int) -> None:

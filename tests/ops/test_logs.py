@@ -22,10 +22,11 @@ def fail(message: str, local_only: str = "") -> None:
 
 
 class Lines(io.StringIO):
-    """What was logged, as JSON objects."""
+    """What was logged, as JSON objects. Clients of other tests' brokers log from threads of their own, at any time: not theirs."""
 
     def parsed(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.getvalue().splitlines()]
+        lines = [json.loads(line) for line in self.getvalue().splitlines()]
+        return [line for line in lines if not line.get("logger", "").startswith("kafka")]
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +125,9 @@ def test_libraries_are_heard_at_warning_only(lines: Lines) -> None:
     for name in ("kafka.conn", "botocore.auth", "qdrant_client.http", "httpx"):
         logging.getLogger(name).info("chatter")
         logging.getLogger(name).warning("trouble")
-    assert [line["event"] for line in lines.parsed()] == ["trouble"] * 4
+    heard = [json.loads(line)["event"] for line in lines.getvalue().splitlines()]
+    assert heard.count("trouble") == 4
+    assert "chatter" not in heard
 
 
 def test_the_level_of_the_settings_holds() -> None:

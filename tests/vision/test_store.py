@@ -124,7 +124,7 @@ def _ensure_in_process(settings: VisionSettings, row: ModelRow, file: Path, log:
         target.write_bytes(file.read_bytes())
 
     setattr(store_module, "fetch", fetch)  # noqa: B010  this process has no monkeypatch
-    gate.wait(30)  # type: ignore[attr-defined]
+    gate.wait(120)  # type: ignore[attr-defined]
     assert file_sha256(ModelStore(settings).ensure(row)) == row.sha256
 
 
@@ -138,7 +138,7 @@ def test_processes_that_start_together_fetch_a_file_once_and_all_get_it(
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join(240)
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     assert log.read_text() == "fetched\n"
 

@@ -48,11 +48,19 @@ def _silent(_text: str) -> None:
     """Drop a progress message."""
 
 
+def free_ports(count: int) -> list[int]:
+    """So many different TCP ports of the loopback interface that nobody listens on at this moment."""
+    with contextlib.ExitStack() as stack:
+        # All are held until the last is known: a port that is given back may be the next one's.
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """One such port."""
+    return free_ports(1)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +175,10 @@ class EmbeddedKafka:
         self.stop()
 
     def _choose_ports(self) -> None:
-        self._ports = {
-            "PLAINTEXT": self._fixed_port or free_port(),
-            "CONTROLLER": free_port(),
-            **{listener.name: free_port() for listener in self.listeners},
-        }
+        names = ["PLAINTEXT", "CONTROLLER", *(listener.name for listener in self.listeners)]
+        self._ports = dict(zip(names, free_ports(len(names)), strict=True))
+        if self._fixed_port:
+            self._ports["PLAINTEXT"] = self._fixed_port
 
     def _configure(self) -> None:
         """Write the broker's configuration and, once, format its storage."""

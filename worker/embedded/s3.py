@@ -35,8 +35,8 @@ ACCESS_KEY_ID = "intake-embedded"
 SECRET_ACCESS_KEY = "not-a-secret"  # noqa: S105  # nosec B105
 REGION = "us-east-1"
 
-# moto imports in 1 to 3 s on an idle core; ten times that on a busy machine.
-START_TIMEOUT_S = 30.0
+# moto imports in 1 to 3 s on an idle core; much more on a busy machine whose disk is cold.
+START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 5.0
 POLL_INTERVAL_S = 0.05
 LOG_TAIL_CHARACTERS = 2000
