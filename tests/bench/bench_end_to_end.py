@@ -10,11 +10,14 @@ Both sides of a round run one after the other, and the median of the rounds' rat
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+import psutil
 
 from tests.bench.bench_stream import bare_loop
 from tests.bench.rig import Meter, Rig, phone_photos
@@ -44,6 +47,17 @@ def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
 
 
+def processor_seconds() -> dict[str, float]:
+    """Processor time so far of this process and of the servers it started. Decoders end with their worker and are not in it."""
+    seconds = {"worker": sum(os.times()[:2]), "broker": 0.0, "S3 server": 0.0}
+    for child in psutil.Process().children(recursive=True):
+        words, times = " ".join(child.cmdline()), child.cpu_times()
+        name = "broker" if "kafka" in words else "S3 server" if "worker.embedded.s3" in words else None
+        if name:
+            seconds[name] += times.user + times.system
+    return seconds
+
+
 def waterfall(meter: Meter) -> None:
     """Milliseconds an arrival, by stage."""
     times = {name: 1000 * seconds / max(1, meter.stage_records[name]) for name, seconds in meter.stage_seconds.items()}
@@ -69,13 +83,19 @@ def main() -> None:
         bare: list[float] = []
         whole: list[float] = []
         for _ in range(arguments.rounds):
+            began = processor_seconds()
             bare.append(bare_models(rig))
+            between = processor_seconds()
             meter = rig.run_worker(arguments.photos)
+            ended = processor_seconds()
             whole.append(meter.rate)
             print(
                 f"  models alone {bare[-1]:6.2f} photos/s, end to end {whole[-1]:6.2f} photos/s, ratio {whole[-1] / bare[-1]:.2f}"
             )
         waterfall(meter)
+        spent = [f"{name} {1000 * (ended[name] - between[name]) / arguments.photos:.0f}" for name in ended]
+        alone = 1000 * (between["worker"] - began["worker"]) / arguments.photos
+        print(f"  processor time, ms an arrival with starts and ends: {', '.join(spent)}; models alone {alone:.0f}")
         print(
             f"end to end: {statistics.median(whole):.2f} of {statistics.median(bare):.2f} photos/s "
             f"(batch {arguments.batch}): ratio {median_ratio(whole, bare):.2f} (aim 0.95)"
