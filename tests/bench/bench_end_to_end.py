@@ -51,7 +51,10 @@ def processor_seconds() -> dict[str, float]:
     """Processor time so far of this process and of the servers it started. Decoders end with their worker and are not in it."""
     seconds = {"worker": sum(os.times()[:2]), "broker": 0.0, "S3 server": 0.0}
     for child in psutil.Process().children(recursive=True):
-        words, times = " ".join(child.cmdline()), child.cpu_times()
+        try:
+            words, times = " ".join(child.cmdline()), child.cpu_times()
+        except psutil.Error:  # it ended meanwhile
+            continue
         name = "broker" if "kafka" in words else "S3 server" if "worker.embedded.s3" in words else None
         if name:
             seconds[name] += times.user + times.system

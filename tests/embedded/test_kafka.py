@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.infra.kafka import KafkaServer, unique, wait_until
-from worker.embedded.kafka import EmbeddedKafka
+from worker.embedded.kafka import EmbeddedKafka, free_ports
 from worker.embedded.tether import tethered
 from worker.errors import ConfigurationError
 
@@ -22,6 +22,12 @@ def test_a_message_sent_is_a_message_read(kafka: KafkaServer) -> None:
     topic = kafka.create_topic(partitions=2)
     kafka.send(topic, [(b"a", b"1"), (b"b", b"2")])
     assert {(m.key, m.value) for m in kafka.read(topic)} == {(b"a", b"1"), (b"b", b"2")}
+
+
+def test_no_two_ports_are_the_same() -> None:
+    # Drawn one after the other, so many would hold a pair nearly always: there are 28,000 to draw from.
+    ports = free_ports(500)
+    assert len(set(ports)) == 500
 
 
 def test_a_killed_broker_comes_back_on_the_same_port_with_its_data(tmp_path: Path) -> None:

@@ -176,7 +176,8 @@ class EmbeddedKafka:
 
     def _choose_ports(self) -> None:
         names = ["PLAINTEXT", "CONTROLLER", *(listener.name for listener in self.listeners)]
-        self._ports = dict(zip(names, free_ports(len(names)), strict=True))
+        drawn = [port for port in free_ports(len(names) + 1) if port != self._fixed_port]
+        self._ports = dict(zip(names, drawn, strict=False))
         if self._fixed_port:
             self._ports["PLAINTEXT"] = self._fixed_port
 
